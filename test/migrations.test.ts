@@ -51,8 +51,7 @@ describe('Migrations', () => {
   });
 
   it('are done whole or not at all: one that was cut short is begun again', async () => {
-    const folder = await folderInPackage();
-    try {
+    await withFolder(async (folder) => {
       const name = '20270101000001-two-steps.cjs';
       await writeFile(
         join(folder, name),
@@ -74,14 +73,11 @@ describe('Migrations', () => {
       expect(steps).to.be.empty;
       await rows(database.url, 'create table what_was_missing (id bigint)');
       expect(await migrate(database.url, undefined, { migrations: folder })).to.deep.equal([name]);
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+    });
   });
 
   it('are not noted as run when the connection was lost after what they did', async () => {
-    const folder = await folderInPackage();
-    try {
+    await withFolder(async (folder) => {
       const name = '20270101000001-cut-off.cjs';
       await writeFile(
         join(folder, name),
@@ -89,8 +85,11 @@ describe('Migrations', () => {
          module.exports = {
            async up({ sequelize }) {
              await sequelize.query('create table made (id bigint)');
-             if (!cut) await sequelize.query('select pg_terminate_backend(pg_backend_pid())').catch(() => undefined);
+             if (cut) return;
              cut = true;
+             await sequelize.query('select pg_terminate_backend(pg_backend_pid())').catch(() => undefined);
+             // The pool has noticed by then.
+             await new Promise((resolve) => setTimeout(resolve, 200));
            },
          };`,
       );
@@ -101,14 +100,11 @@ describe('Migrations', () => {
       expect(await rows(database.url, 'select name from "SequelizeMeta"')).to.deep.equal([]);
       expect(await up()).to.deep.equal([name]);
       expect(await rows(database.url, 'select id from made')).to.deep.equal([]);
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+    });
   });
 
   it('are taken back whole or not at all', async () => {
-    const folder = await folderInPackage();
-    try {
+    await withFolder(async (folder) => {
       const name = '20270101000001-two-steps.cjs';
       await writeFile(
         join(folder, name),
@@ -125,14 +121,11 @@ describe('Migrations', () => {
       expect(String(await down().catch((error: unknown) => error))).to.include('division by zero');
       await rows(database.url, 'create table what_was_missing (id bigint)');
       expect(await down()).to.deep.equal([name]);
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+    });
   });
 
   it('of sequelize-cli end with the tool that runs it, and when the lock is lost', async () => {
-    const folder = await folderInPackage();
-    try {
+    await withFolder(async (folder) => {
       await writeFile(
         join(folder, '20270101000001-endless.cjs'),
         `module.exports = {
@@ -170,9 +163,7 @@ describe('Migrations', () => {
         expect(await identify(pid), ending).to.equal(undefined);
         await rows(database.url, 'drop table running');
       }
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+    });
   });
 
   it('wait for the lock of a long read in short tries, in which others continue, and say whose it is', async () => {
@@ -258,8 +249,7 @@ describe('Migrations', () => {
   });
 
   it('do not wait for locks in a way of their own, in which others would wait behind them', async () => {
-    const folder = await folderInPackage();
-    try {
+    await withFolder(async (folder) => {
       await writeFile(
         join(folder, '20270101000003-patient.cjs'),
         `module.exports = {
@@ -272,9 +262,7 @@ describe('Migrations', () => {
       expect(String(failure)).to.contain('20270101000003-patient.cjs must not set lock_timeout');
       expect(await rows(database.url, `select relname from pg_class where relname = 'waited_for'`)).to.be
         .empty;
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+    });
   });
 
   it('leave nothing behind when they are all taken back, and run again', async () => {
@@ -422,8 +410,7 @@ describe('Migrations', () => {
 
   it('that sequelize-cli generates are loaded by both', async () => {
     // What is to be shown is that they load although the package is one of ES modules.
-    const folder = await folderInPackage();
-    try {
+    await withFolder(async (folder) => {
       await cp(join(packageRoot, 'migrations'), folder, { recursive: true });
       const where = ['--migrations-path', folder];
       await sequelizeCli('migration:generate', '--name', 'generated', ...where);
@@ -434,13 +421,21 @@ describe('Migrations', () => {
       await sequelizeCli('db:migrate:undo', ...where);
       await sequelizeCli('db:migrate', ...where);
       expect(await migrate(database.url, undefined, { migrations: folder })).to.deep.equal([]);
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+    });
   });
 });
 
 /** A folder inside the package, and out of the way of what looks at its sources meanwhile. */
+/** Runs something with a folder for migrations, which may import packages. */
+async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await folderInPackage();
+  try {
+    await use(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
 async function folderInPackage(): Promise<string> {
   await mkdir(join(packageRoot, '.cache'), { recursive: true });
   return mkdtemp(join(packageRoot, '.cache/migrations-'));
