@@ -359,10 +359,10 @@ const partIn = (items, { number, total }) => items.filter((_, at) => at % total 
 const partsOf = (items, total) =>
   Array.from({ length: total }, (_, at) => partIn(items, { number: at + 1, total }));
 
-const [beside = [], ...slowAmong] = partsOf(partIn(SLOW, slow), LANES);
+const slowShares = partsOf(partIn(SLOW, slow), LANES);
 const groups = wants('tests')
-  ? [...partsOf(others, LANES - 1).map((group, at) => [...group, ...slowAmong[at]]), [...WAITING, ...beside]]
-      .map((group) => partIn(group, shard))
+  ? [WAITING, ...partsOf(others, LANES - 1)]
+      .map((group, at) => partIn([...group, ...slowShares[at]], shard))
       .filter((group) => group.length > 0)
   : [];
 const checks = wants('checks') ? CHECKS : [];

@@ -332,7 +332,7 @@ describe('what a home of thousands has missed', () => {
     expect(spent).to.deep.equal({ looks: 0, pages: HEAD / PAGE_ROWS, most: 0 });
   });
 
-  it('is looked up over ever longer stretches where they write little of it', async () => {
+  it('is looked up over more and more of the log where they write little of it', async () => {
     const spent = await readAll((seq) => (seq % 5000 === 17 ? 2 + (seq % FOLLOWED) : 1_000_000 + seq));
     expect(spent.looks).to.be.lessThan(5);
   });
