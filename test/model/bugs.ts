@@ -88,6 +88,18 @@ export const modelBugs = {
     faults: ['a third of the client connections cut'],
     habits: restless,
   },
+  'a replay has what a block hides': {
+    patches: [
+      {
+        file: 'server/delivery/hidden.ts',
+        find: 'if (!member || member.relations.hidesNobody) return false;',
+        replace: 'if (!member || member.relations.hidesNobody || Date.now() - event.at > 500) return false;',
+      },
+    ],
+    rules: ['block'],
+    faults: ['a third of the client connections cut'],
+    habits: { block: 20, unblock: 1 },
+  },
   'a count of replies has what the list hides': {
     patches: [
       {

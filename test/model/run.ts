@@ -335,6 +335,7 @@ class Model {
     const steadyStories = steady.map(({ story }) => story);
     const { pages, lists, notifications, faults } = this.#reader;
     const { accounts, blocks, moderation } = this.#people;
+    const { ends, erased } = accounts;
     const process = [
       ...this.#cluster.nodes.flatMap((node) =>
         node.process.misconduct.map(({ what }) => `${node.process.name}: ${what}`),
@@ -348,11 +349,11 @@ class Model {
       seed: this.#options.seed,
       violations: [
         ...this.#violations,
-        ...new StreamRules(oracle, { blocks, moderation, ends: accounts.ends }, stories).violations,
-        ...new PageRules(oracle, pages, steady, accounts.erased).violations,
+        ...new StreamRules(oracle, { blocks, ends, erased, moderation }, stories).violations,
+        ...new PageRules(oracle, pages, steady, erased).violations,
         ...relationListViolations(lists, steadyStories),
         ...notificationListViolations(notifications, steadyStories, oracle),
-        ...moderation.violations(log, accounts.erased),
+        ...moderation.violations(log, erased),
         ...accounts.violations,
         ...process,
       ],
@@ -364,7 +365,7 @@ class Model {
         notifications,
         blocks,
         acts: moderation.acts,
-        ends: accounts.ends,
+        ends,
         said: [...this.#said, ...this.#cluster.nodes.flatMap((node) => node.process.output.split('\n'))],
       },
       figures: {

@@ -17,6 +17,8 @@ type Event = NonNullable<Told['event']>;
 interface Done {
   blocks: readonly BlockWrite[];
   ends: readonly SessionEnd[];
+  /** User → when the end of the account was asked for. */
+  erased: ReadonlyMap<number, number>;
   moderation: ModerationRecord;
 }
 
@@ -26,14 +28,16 @@ export class StreamRules {
   readonly #oracle: Oracle;
   readonly #blocks: readonly BlockWrite[];
   readonly #ends: readonly SessionEnd[];
+  readonly #erased: ReadonlyMap<number, number>;
   /** The payload of each event with its text, as somebody was told it, and when anybody first heard of the event. */
   readonly #texts = new Map<number, unknown>();
   readonly #firstHeard = new Map<number, number>();
 
-  constructor(oracle: Oracle, { blocks, ends, moderation }: Done, stories: readonly Story[]) {
+  constructor(oracle: Oracle, { blocks, ends, erased, moderation }: Done, stories: readonly Story[]) {
     this.#oracle = oracle;
     this.#blocks = blocks;
     this.#ends = ends;
+    this.#erased = erased;
     for (const { segments } of stories)
       for (const { at, seq, event } of segments.flatMap(({ told }) => told))
         if (event) this.#firstHeard.set(seq, Math.min(at, this.#firstHeard.get(seq) ?? Infinity));
@@ -197,13 +201,19 @@ export class StreamRules {
     return each.includes('none') ? 'none' : 'some';
   }
 
-  /** Whether a block of one of the two had been answered by then, and nobody had thought of ending it. */
+  /**
+   * Whether a block of one of the two had been answered by then, and nobody had thought of ending it: it ends with the
+   * account of either.
+   */
   #isBlocked(userId: number, authorId: number | null, at: number): boolean {
+    const mayBeGone = (id: number) => (this.#erased.get(id) ?? Infinity) < at;
     return this.#blocks.some(
       (block) =>
         block.wanted &&
         block.answered !== undefined &&
         block.answered < at &&
+        !mayBeGone(block.userId) &&
+        !mayBeGone(block.targetId) &&
         isBetween(block, userId, authorId) &&
         !this.#blocks.some(
           (other) =>
