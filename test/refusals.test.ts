@@ -132,7 +132,7 @@ describe('anyone who is turned away', () => {
     [
       'tidings_sessions_closed_total{code="expired"}',
       async () => {
-        const claims = { ...(jwt.decode(ada.token) as object), exp: Math.floor(Date.now() / 1000) + 4 };
+        const claims = { ...(jwt.decode(ada.token) as object), exp: Math.floor(Date.now() / 1000) + 6 };
         const client = await RawClient.join(world.url, { token: jwt.sign(claims, SECRET) });
         await until('the end', () => client.closed);
       },
