@@ -129,7 +129,7 @@ describe('what falls together', () => {
 describe('stretches', () => {
   it('do what fits into the first at once, and let others have their turn between two', async () => {
     const met: number[] = [];
-    void new TimeSlices(1000).each([1, 2, 3], (item) => met.push(item));
+    void new TimeSlices(60_000).each([1, 2, 3], (item) => met.push(item));
     expect(met).to.deep.equal([1, 2, 3]);
 
     const doings: string[] = [];
