@@ -39,7 +39,8 @@ describe('A load test', () => {
     expect(report.written).to.deep.equal({ posts: 6, votes: 60, failed: {} });
     expect(report.deliveries).to.equal(72);
     expect(report.sinceWritten).to.include({ count: 72 });
-    expect(report.sinceAsked!.p50).to.be.greaterThan(0).and.lessThan(2000);
+    // In milliseconds of the run, however busy the machine is.
+    expect(report.sinceAsked!.p50).to.be.greaterThan(0).and.lessThan(60_000);
     expect(report.check).to.include({
       lost: 0,
       doubled: 0,

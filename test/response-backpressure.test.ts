@@ -92,7 +92,7 @@ describe('answers that nobody reads', () => {
 
   it('are given up with their connection when their time is over, also those behind others; streams are not', async () => {
     let given = 0;
-    const answers = new PendingResponses({ onAbandoned: () => (given += 1), timeLimit: 2000 });
+    const answers = new PendingResponses({ onAbandoned: () => (given += 1), timeLimit: 5000 });
     const text = 'x'.repeat(8 * MEBIBYTE);
     const server = createServer((req, res: ServerResponse) => {
       answers.begin(res);
