@@ -14,7 +14,7 @@ import { EventStream } from './support/event-stream.ts';
 import { NodeProcess } from './support/node-process.ts';
 import { temporaryFolder } from './support/postgres.ts';
 import { RawClient } from './support/raw-client.ts';
-import { until } from './support/waiting.ts';
+import { Stopwatch, until } from './support/waiting.ts';
 import { Api, createWorld, type TestUser, type World } from './support/world.ts';
 
 /** How long an event may take from the answer to its writer. Milliseconds. */
@@ -102,15 +102,17 @@ describe('Two nodes under a migration', () => {
     await pause(50);
   };
 
-  /** For how long, at most, somebody has waited for a lock that even readers wait behind. Milliseconds. */
+  /** For how long, at most, somebody has been seen to wait for a lock that even readers wait behind. Milliseconds. */
   const longestQueue = async (ended: () => boolean) => {
     let longest = 0;
+    let seen = new Map<string, Stopwatch>();
     while (!ended()) {
-      const { rows } = await world.pool.query<{ waited: number }>(
-        `select coalesce(max(extract(epoch from clock_timestamp() - waitstart) * 1000), 0)::double precision as waited
-         from pg_locks where mode = 'AccessExclusiveLock' and not granted`,
+      const { rows } = await world.pool.query<{ pid: number; since: string }>(
+        `select pid, pid || ' since ' || waitstart as since
+         from pg_locks where mode = 'AccessExclusiveLock' and not granted and waitstart is not null`,
       );
-      longest = Math.max(longest, rows[0]?.waited ?? 0);
+      seen = new Map(rows.map(({ pid, since }) => [since, seen.get(since) ?? new Stopwatch([pid])]));
+      longest = Math.max(longest, ...[...seen.values()].map((watch) => watch.ran));
       await pause(20);
     }
     return longest;
