@@ -554,8 +554,8 @@ describe('the time of a refused login', () => {
     const ada = await world.user();
     const same = (value: number) => value > 0.9 && value < 1.1;
     let measured = await ratio(ada.email);
-    // A machine that is busy in bursts may spoil one measurement; what the service gives away it gives away in both.
-    if (!same(measured)) measured = await ratio(ada.email);
+    // A machine that is busy in bursts may spoil a measurement; what the service gives away it gives away in each.
+    for (let more = 3; more > 0 && !same(measured); more -= 1) measured = await ratio(ada.email);
     expect(measured).to.satisfy(same);
   });
 });
