@@ -11,7 +11,7 @@ import { appendPosts } from './support/append-sql.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { writePost } from './support/posts.ts';
 import { ended, type Program, ready, startProgram } from './support/program.ts';
-import { until } from './support/waiting.ts';
+import { Stopwatch, until } from './support/waiting.ts';
 import { requestBytes, Wire } from './support/wire.ts';
 import { signUp, type TestUser } from './support/world.ts';
 
@@ -70,7 +70,7 @@ describe('streams and waiting requests of a node that stops or whose sessions en
     await until('all of them to wait', async () =>
       (await (await fetch(`${program.url}/metrics`)).text()).includes(admitted),
     );
-    const began = Date.now();
+    const watch = new Stopwatch([program.pid]);
     program.kill('SIGTERM');
     await until('the answers to those who wait', () => idle.every(({ wire }) => wire.said.endsWith('}')));
     for (const { wire, path } of idle) {
@@ -82,7 +82,7 @@ describe('streams and waiting requests of a node that stops or whose sessions en
     for (const { wire } of idle) if (wire.said !== '') expectRefused(wire.said);
     await ended(program);
     expect(stream.said).to.include('event: session:closed').and.include('"draining"');
-    expect(Date.now() - began).to.be.below(ENDS_WITHIN);
+    expect(watch.ran).to.be.below(ENDS_WITHIN);
   });
 
   it('may be ended while they are being opened, or wait for their turn behind an unanswered request', async () => {
@@ -334,10 +334,10 @@ describe('a node with its embedded database', () => {
   it('is ended by force, and its database with it, when its event loop is starved while it stops', async () => {
     await start({}, onSignal('SIGTERM', 'const spin = async () => { for (;;) await null; }; void spin();'));
     const pid = await postmaster();
-    const began = Date.now();
+    const watch = new Stopwatch([program.pid]);
     program.kill('SIGTERM');
     await ended(program);
-    expect(Date.now() - began).to.be.below(ENDS_WITHIN);
+    expect(watch.ran).to.be.below(ENDS_WITHIN);
     expect(program.code).to.equal(null);
     expect(program.stdout).to.include('the shutdown took too long');
     await until('its database to have ended', () => !alive(pid));
