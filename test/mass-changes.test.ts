@@ -17,7 +17,7 @@ import { createLogger } from '../server/logger.ts';
 import { type LogEntry, PAGE_BYTES, readLog } from '../server/log/reader.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
-import { caughtUp, execute, numberOf } from './support/tables.ts';
+import { caughtUp, execute, numberOf, rows } from './support/tables.ts';
 import { Stopwatch, until } from './support/waiting.ts';
 import { createWorld, logIn, type TestUser, type World } from './support/world.ts';
 
@@ -326,5 +326,27 @@ describe('one transaction that changes very many rows', () => {
     const share = world.ctx.db.share('pages');
     const page = { horizon: '0', ids: [] } as unknown as FeedPage;
     expect((await lookAt(share, [], [page])).changed).to.have.lengthOf(3);
+  });
+
+  it('that came with a backup of another cluster ends no session that began since, when its number is given here', async () => {
+    // As restored from a dump of a cluster that is a little ahead: somebody had been suspended, and was no longer.
+    const [foreign] = await rows<{ xid: string }>(
+      world,
+      `insert into revocations (user_id, xid)
+       select $1, (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 100)::text::xid8 returning xid::text`,
+      [alice.id],
+    );
+    const isGiven = () =>
+      numberOf(world, `select ($1::xid8 < pg_snapshot_xmin(pg_current_snapshot()))::integer`, [foreign!.xid]);
+    const { epoch } = world.ctx.feed;
+    await execute(world, `update feed_head set fingerprint = 'of another cluster'`);
+    await until('another epoch', () => world.ctx.feed.epoch !== epoch);
+    expect(await isGiven()).to.equal(0);
+
+    const { told } = await follow();
+    while (!(await isGiven())) await execute(world, 'select pg_current_xact_id()');
+    await execute(world, 'insert into revocations (user_id) values ($1)', [bob.id]);
+    await until('the next end of sessions', () => told.users.includes(bob.id));
+    expect(told.users).to.deep.equal([bob.id]);
   });
 });

@@ -1,4 +1,4 @@
--- version 3 sha256:31d76c6690aff55b
+-- version 4 sha256:73c5fbb76b560cdf
 -- The epoch of the log, its head and its floor; a new epoch if the database is not the one that it was
 -- (`database_fingerprint`), or if the caller has seen more of the log than there is. An older copy of the database,
 -- put back beneath running nodes, may have been written to before one of them looks: then its log is no shorter than
@@ -35,6 +35,10 @@ begin
         -- changed rows passes over those that lie in this one's future, and goes by no horizon of these events.
         foreign_seq = h.seq
       where h.id = 1;
+      -- Of the ends of sessions those of all sessions of a user are never to be told here: they would end sessions that
+      -- began since. They are few, since they are pruned after two days; those of one session end nothing any more.
+      update revocations r set xid = '0'
+      where r.xid >= pg_snapshot_xmax(pg_current_snapshot()) and r.session_id is null;
     end if;
   end loop;
   return query select h.epoch, h.seq, h.floor from feed_head h where h.id = 1;
