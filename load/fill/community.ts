@@ -220,7 +220,8 @@ function steps(size: Size, passwordHash: string, withLog: boolean): Step[] {
       isLog: true,
       sql: `insert into event_log (seq, outbox_id, name, entity_type, entity_id, audience, topics, redaction, data,
           container_type, container_id, relation, created_at)
-        select e.seq, e.seq, 'follow:added', 'follow', e.seq, 'user:' || e.reader, array['user:' || e.reader],
+        select e.seq, e.seq, 'follow:added', 'follow', 1 + floor(${2 ** 48 - 2} * ${chance('e.seq', 14)})::bigint,
+          'user:' || e.reader, array['user:' || e.reader],
           '{follower.username,followee.username}',
           json_strip_nulls(json_build_object('follower', json_build_object('id', f.user_id, 'username', 'user' || f.user_id),
             'followee', json_build_object('id', f.target_id, 'username', 'user' || f.target_id),

@@ -5,7 +5,7 @@ import type { EntityFold, LastTold } from '../topics/entity-fold.ts';
 import type { DeclaredEvent } from '../topics/event-type.ts';
 import { bounded, type Finding, MOST_FOUND } from '../database/check.ts';
 
-/** Events of the log that are folded at once, if the numbers of their entities are spread evenly. */
+/** Events of the log, and things that can be seen, that are compared at once. */
 const SLICE = 100_000;
 
 /** The events of one kind of thing, with what still waits to be numbered behind them. `$1` is the kind. */
@@ -27,12 +27,24 @@ interface Mismatch {
   fault: string;
 }
 
+/** Entities whose ids are beyond `from` and not beyond `to`; null: all that are left. */
+interface Range {
+  from: number;
+  to: number | null;
+  /** The highest id in the log; null if it has none. */
+  last: number | null;
+  /** When the log begins, as PostgreSQL writes it; null if it is empty. */
+  since: string | null;
+  /** How many mismatches are wanted. */
+  most: number;
+}
+
 /**
  * Folds the log and compares the result with the tables: the last event of an entity must match its row. Entities whose
  * events have all been pruned are skipped, as are those whose container was erased since: they went, and perhaps came
  * back, with it. One range of entities after the other, so that it takes little memory and disk whatever the log has.
  * @param events what some capability declares, of this kind of thing or not
- * @param slice how many events a range is to have
+ * @param slice how many events a range has at most, beside those of its last entity, and how many entities that are seen
  */
 export async function findFoldMismatches(
   client: pg.ClientBase,
@@ -41,20 +53,21 @@ export async function findFoldMismatches(
   slice = SLICE,
 ): Promise<Finding[]> {
   const { entityType, noun, absent } = fold;
-  const { rows: spans } = await client.query<{ events: number; last: number | null; since: string }>(
-    `select seq - floor as events, (select max(entity_id) from event_log) as last,
-       case when floor = 0 then '-infinity' else (select min(created_at)::text from event_log) end as since
-     from feed_head`,
+  const { rows: logs } = await client.query<{ since: string | null; last: number | null }>(
+    `select case when h.floor = 0 then '-infinity' else l.since::text end as since,
+       greatest(l.last, (select max(entity_id) from event_outbox where entity_type = $1)) as last
+     from feed_head h
+     -- Not by the index: beyond the last entity of this kind may be millions of others.
+     cross join (select min(created_at) as since, max(entity_id) filter (where entity_type = $1) as last from event_log) l`,
+    [entityType],
   );
-  const { events: many = 0, last, since = null } = spans[0] ?? {};
-  const slices = 1 + Math.floor(many / slice);
-  const width = Math.ceil((last ?? 0) / slices);
+  const { since = null, last = null } = logs[0] ?? {};
   const found: Mismatch[] = [];
-  for (let at = 0; at < slices && found.length <= MOST_FOUND; at += 1) {
-    const from = at === 0 ? -1 : at * width;
-    const to = at === slices - 1 ? Number.MAX_SAFE_INTEGER : (at + 1) * width;
-    const which = { from, to, since, most: MOST_FOUND + 1 - found.length };
+  for (let from: number | null = -1; from !== null && found.length <= MOST_FOUND;) {
+    const to = await endOfRange(client, fold, { from, last, slice });
+    const which = { from, to, last, since, most: MOST_FOUND + 1 - found.length };
     found.push(...(await findMismatches(client, fold, events, which)));
+    from = to;
   }
   const sentences: Record<string, string> = {
     absent: `the log says it exists, but it is ${absent}`,
@@ -68,26 +81,41 @@ export async function findFoldMismatches(
 }
 
 /**
- * Of the entities whose ids are beyond `from` and not beyond `to`, so many at most.
- * @param which `since`: when the log begins, as PostgreSQL writes it; null if it is empty
+ * Where the range ends that begins behind `from`: as the ids lie in the log and in the tables, since those of one kind may be few
+ * and far apart, or all behind a number of millions.
+ * @returns null if everything that is left is one range
  */
+async function endOfRange(
+  client: pg.ClientBase,
+  { visible }: EntityFold,
+  { from, last, slice }: { from: number; last: number | null; slice: number },
+): Promise<number | null> {
+  const { rows } = await client.query<{ to: number | null }>(
+    `select least(
+       (select entity_id from event_log where entity_id > $1 and entity_id <= $2 order by entity_id offset $3 limit 1),
+       (select seen.id from (${visible}) seen where seen.id > $1 order by seen.id offset $3 limit 1)) as to`,
+    [from, last, slice - 1],
+  );
+  return rows[0]?.to ?? null;
+}
+
 async function findMismatches(
   client: pg.ClientBase,
   { entityType, fields: told, visible, unfinished }: EntityFold,
   events: readonly DeclaredEvent[],
-  { from, to, since, most }: { from: number; to: number; since: string | null; most: number },
+  { from, to, last, since, most }: Range,
 ): Promise<Mismatch[]> {
   const gone = events.filter((event) => event.entityType === entityType && event.supersedes === 'all');
   const paths = Object.keys(told).map((field) => field.split('.'));
   const fields = paths.map((_, at) => ({
-    told: `t.data #>> $${at + 7}`,
-    is: `v.state #>> $${at + 7}`,
-    name: `$${at + 7 + paths.length}::text`,
+    told: `t.data #>> $${at + 8}`,
+    is: `v.state #>> $${at + 8}`,
+    name: `$${at + 8 + paths.length}::text`,
   }));
   const { rows } = await client.query<Mismatch>(
     `with told as materialized (
        select distinct on (f.entity_id) f.*, f.name = any($2::text[]) as gone
-       from (${facts('entity_id > $4 and entity_id <= $5')}) f
+       from (${facts('entity_id > $4 and entity_id <= least($5::bigint, $7::bigint)')}) f
        order by f.entity_id, f.waiting desc, f.place desc
      ), erasures as materialized (
        select c.*, ${lastErasure('event_log', 'seq')} as seq, ${lastErasure('event_outbox', 'id')} as outbox_id
@@ -114,7 +142,17 @@ async function findMismatches(
        else ${fields.map(({ told, is }) => `${told} is distinct from ${is}`).join(' or ')}
      end
      order by 1 limit $3`,
-    [entityType, gone.map(({ name }) => name), most, from, to, since, ...paths, ...Object.values(told)],
+    [
+      entityType,
+      gone.map(({ name }) => name),
+      most,
+      from,
+      to ?? Number.MAX_SAFE_INTEGER,
+      since,
+      last,
+      ...paths,
+      ...Object.values(told),
+    ],
   );
   return rows;
 }
