@@ -31,7 +31,6 @@ export interface LoadersOptions {
 export class Loaders {
   readonly #children: ChildProcess[] = [];
   readonly #options: LoadersOptions;
-  #failure: Error | undefined;
 
   constructor(options: LoadersOptions) {
     this.#options = options;
@@ -48,7 +47,8 @@ export class Loaders {
         child.on('message', (message: FromLoader) => {
           if (message.type === 'progress') this.#options.onProgress(message, at);
         });
-        child.on('error', (error) => (this.#failure = error));
+        // What is asked of it fails then.
+        child.on('error', () => undefined);
         const share = (of: number) => Math.floor(of / processes) + (at < of % processes ? 1 : 0);
         return this.#ask<LoaderRamped>(child, 'ramped', {
           type: 'begin',
@@ -83,17 +83,20 @@ export class Loaders {
     );
   }
 
+  /** @throws if the process has ended, or ends before it has answered */
   #ask<T extends FromLoader>(child: ChildProcess, answer: T['type'], message: ToLoader): Promise<T> {
     return new Promise((resolve, reject) => {
       const listen = (received: FromLoader) => {
         if (received.type !== answer) return;
-        child.off('message', listen).off('exit', fail);
+        child.off('message', listen).off('exit', end).off('error', reject);
         resolve(received as T);
       };
-      const fail = (code: number | null) =>
-        reject(this.#failure ?? new Error(`a loader process ended with ${code ?? 'a signal'}`));
-      child.on('message', listen).once('exit', fail);
-      child.send(message);
+      const end = () =>
+        reject(new Error(`a loader process ended with ${child.exitCode ?? child.signalCode ?? 'no code'}`));
+      child.on('message', listen).once('exit', end).once('error', reject);
+      // It may have ended while nothing was asked of it.
+      if (child.connected) child.send(message);
+      else end();
     });
   }
 }

@@ -135,7 +135,7 @@ async function testServer(
   let made = 0;
   const accounts = await makeAccounts(url, options.users, () => progress.update((made += 1)));
   progress.end();
-  requireLongTokens(accounts, options.seconds);
+  requireLongTokens(accounts, options);
 
   const measure = pid === undefined || !canMeasure ? undefined : () => usageOfTree(pid);
   const timeline = new Timeline(measure);
@@ -226,12 +226,16 @@ async function testServer(
 }
 
 /** Tokens are not renewed during a test: it would measure the logins. */
-function requireLongTokens(accounts: readonly Account[], seconds: number): void {
+function requireLongTokens(
+  accounts: readonly Account[],
+  { sockets, rate, seconds, settle }: LoadOptions,
+): void {
   const soonest = Math.min(...accounts.map((account) => account.expiresAt));
   const left = (soonest - Date.now()) / 1000;
-  if (left < seconds + 60)
+  const needed = Math.ceil(sockets / rate) + seconds + settle;
+  if (left < needed + 60)
     throw new UsageError(
-      `This server's tokens live for ${Math.round(left)} s more: a test of ${seconds} s needs a longer ACCESS_TOKEN_TTL there`,
+      `This server's tokens live for ${Math.round(left)} s more: a test of ${needed} s needs a longer ACCESS_TOKEN_TTL there`,
     );
 }
 

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
 import { readOptions, UsageError } from '../load/options.ts';
 import { pageOf } from '../load/report/page.ts';
 import { summaryOf } from '../load/report/summary.ts';
@@ -7,6 +8,14 @@ import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { createWorld, type World } from './support/world.ts';
 
 const silent: Progress = { begin: () => undefined, update: () => undefined, end: () => undefined };
+const SHORT = ['--posts', '2', '--votes', '4', '--seconds', '1', '--settle', '60'];
+
+/** Kills one of the processes that a load test in this one has started. */
+function killLoader(): void {
+  const all = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,args='], { encoding: 'utf8' });
+  const loader = new RegExp(`^ *(\\d+) +${process.pid} .*\\bloader\\.ts$`, 'm').exec(all);
+  process.kill(Number(loader?.[1]), 'SIGKILL');
+}
 
 describe('A load test', () => {
   let world: World;
@@ -98,6 +107,13 @@ describe('A load test', () => {
     }
   });
 
+  it('ends with the reason when a process that holds connections ends while posts are written', async () => {
+    const killed = { ...silent, begin: (part: string) => part === 'writing' && killLoader() };
+    const options = readOptions(['--url', proxy.url, '--sockets', '4', '--processes', '2', ...SHORT])!;
+    const error = await runLoadTest(options, killed).catch((reason: unknown) => reason);
+    expect(error).to.be.an('error').with.property('message', 'a loader process ended with SIGKILL');
+  });
+
   it('refuses a server whose tokens would end during it', async () => {
     const brief = await createWorld({ ACCESS_TOKEN_TTL: '30s' });
     try {
@@ -109,8 +125,7 @@ describe('A load test', () => {
   });
 
   it('is refused nothing by the server that it starts itself', async () => {
-    const sizes = ['--sockets', '200', '--posts', '2', '--votes', '4', '--seconds', '1', '--settle', '60'];
-    const report = await runLoadTest(readOptions(sizes)!, silent);
+    const report = await runLoadTest(readOptions(['--sockets', '200', ...SHORT])!, silent);
     expect(report.refused).to.deep.equal({});
     expect(passes(report)).to.be.true;
   });
