@@ -23,7 +23,7 @@ for program in caddy curl node; do
 done
 work=$(mktemp -d)
 cd "$work"
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 12000))
 pids=()
 trap 'kill "${pids[@]}" || true; wait "${pids[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
 

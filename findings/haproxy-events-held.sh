@@ -26,7 +26,7 @@ done
 work=$(mktemp -d)
 chmod 755 "$work"
 cd "$work"
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 12000))
 pids=()
 trap 'kill "${pids[@]}" || true; wait "${pids[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
 
