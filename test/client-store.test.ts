@@ -160,6 +160,18 @@ describe('a list with its events folded into it', () => {
     expect(asShown(voteSettled(cast, 1, undefined))).to.include({ votes: 4, voted: false, voting: false });
   });
 
+  it('counts what the user wants by now where the tally with the vote comes before its answer', () => {
+    const page = firstPage([post(1, { votes: 4, rev: 7 })], 1);
+    const asShown = (view: FeedView) => shown(view.entries.get(1)!);
+    const tally = { post_id: 1, votes: 5, replies: 0, rev: 8 };
+    const heard = withTally(voting(page, 1, true), tally);
+    const back = voting(heard, 1, false);
+    expect(asShown(back)).to.include({ votes: 4, voted: false });
+    expect(asShown(voting(back, 1, true))).to.include({ votes: 5, voted: true });
+    const late = withTally(voting(voting(page, 1, true), 1, false), tally);
+    expect(asShown(late)).to.include({ votes: 4, voted: false });
+  });
+
   it('keeps of a page and what was known before it the newer tally and, apart from it, the newer vote', () => {
     const noTally = () => undefined;
     const read = (rev: number, voted: boolean) => firstPage([post(1, { votes: rev, rev, voted })], 1);

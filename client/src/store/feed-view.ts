@@ -18,8 +18,18 @@ export interface Entry {
   readonly arrivedAt?: number;
   /** Whether an event or the user's own doing brought it, after the list was read. */
   readonly live?: true;
-  /** A vote that is on its way, and the `rev` of the tally that it was cast upon. */
-  readonly vote?: { readonly up: boolean; readonly rev: number; readonly delayed?: true };
+  readonly vote?: Vote;
+}
+
+/** A vote that is on its way. */
+interface Vote {
+  /** What the user wants by now. */
+  readonly up: boolean;
+  /** What was sent first, and has no answer yet. */
+  readonly sent: boolean;
+  /** Of the tally that it was cast upon: a newer one is taken to hold what was sent. */
+  readonly rev: number;
+  readonly delayed?: true;
 }
 
 export interface FeedView {
@@ -168,7 +178,13 @@ export function withTally(view: FeedView, tally: Tally): FeedView {
 /** The user's vote, before the server has said anything. */
 export function voting(view: FeedView, postId: number, up: boolean): FeedView {
   const entry = view.entries.get(postId);
-  return entry ? withEntry(view, { ...entry, vote: { up, rev: entry.post.rev } }) : view;
+  if (!entry) return view;
+  const { post, vote } = entry;
+  const isUnderWay = vote && !vote.delayed;
+  return withEntry(view, {
+    ...entry,
+    vote: isUnderWay ? { ...vote, up } : { up, sent: up, rev: post.rev },
+  });
 }
 
 /** The user's vote could not be sent, and waits until the server can be reached. */
@@ -314,11 +330,11 @@ export function shown(entry: Entry): ShownPost {
   return post;
 }
 
-/** Counts a vote that is on its way once: as soon as a newer tally has come, that is taken to hold it. */
+/** Counts a vote that is on its way once: as soon as a newer tally has come, that is taken to hold what was sent. */
 function present({ post, vote, ...entry }: Entry): ShownPost {
   const live = entry.live === true;
   if (!vote) return { ...post, voting: false, voteDelayed: false, live };
-  const extra = vote.rev === post.rev ? Number(vote.up) - Number(post.voted) : 0;
-  const votes = Math.max(0, post.votes + extra);
+  const isCounted = vote.rev === post.rev ? post.voted : vote.sent;
+  const votes = Math.max(0, post.votes + Number(vote.up) - Number(isCounted));
   return { ...post, votes, voted: vote.up, voting: true, voteDelayed: vote.delayed === true, live };
 }
