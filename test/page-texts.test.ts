@@ -80,6 +80,25 @@ describe('texts on the page', () => {
     reader.expectClean();
   });
 
+  it('keep the sign of a mention or a tag at its name in a text from right to left', async () => {
+    await carol.post('/posts', { title: 'مرحبا', content: 'شكرا @carol #tags' });
+    const text = reader.post('مرحبا').locator('.text');
+    await text.waitFor();
+    const order = await page.evaluate<string[]>(`(() => {
+      const drawn = [];
+      for (const link of document.querySelectorAll('.post:first-child .text a'))
+        for (let at = 0, node = link.firstChild; at < 2; at += 1) {
+          const range = document.createRange();
+          range.setStart(node, at);
+          range.setEnd(node, at + 1);
+          drawn.push({ letter: node.data[at], left: range.getBoundingClientRect().left });
+        }
+      return drawn.sort((one, other) => one.left - other.left).map(({ letter }) => letter);
+    })()`);
+    expect(order).to.deep.equal(['#', 't', '@', 'c']);
+    reader.expectClean();
+  });
+
   it('show hostile ones as they were typed', async () => {
     const hostile = [
       '<img src=x onerror=alert(1)> **bold <b onclick=alert(1)>x</b>.**',

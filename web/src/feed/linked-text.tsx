@@ -90,7 +90,7 @@ function Inline({ inline }: { inline: TextInline }) {
       return <SoughtText text={inline.text} />;
     case 'code':
       return (
-        <code>
+        <code dir="ltr">
           <SoughtText text={inline.text} />
         </code>
       );
@@ -108,13 +108,13 @@ function Inline({ inline }: { inline: TextInline }) {
       );
     case 'tag':
       return (
-        <PlaceLink to={{ name: 'tag', tag: inline.tag, sort: 'new' }} current={false}>
+        <PlaceLink to={{ name: 'tag', tag: inline.tag, sort: 'new' }} dir="auto" current={false}>
           <SoughtText text={inline.text} />
         </PlaceLink>
       );
     case 'mention':
       return (
-        <PlaceLink to={{ name: 'author', ...inline.user }} current={false}>
+        <PlaceLink to={{ name: 'author', ...inline.user }} dir="auto" current={false}>
           <SoughtText text={inline.text} />
         </PlaceLink>
       );
@@ -123,6 +123,7 @@ function Inline({ inline }: { inline: TextInline }) {
       return (
         <a
           href={inline.href}
+          dir="auto"
           target="_blank"
           rel="noopener nofollow ugc"
           title={inline.kind === 'named-link' ? inline.href : undefined}

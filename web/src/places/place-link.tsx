@@ -6,6 +6,8 @@ interface PlaceLinkProps {
   to: Place;
   class?: string;
   title?: string;
+  /** For what users write: its direction, apart from that of the text around it. */
+  dir?: 'auto';
   /** Whether the reader is there; left out, whether the address is the tab's. */
   current?: boolean;
   children: ComponentChildren;
