@@ -89,6 +89,19 @@ describe('home and tags on the page', () => {
     await page.getByRole('button', { name: '1 new post' }).waitFor();
     await page.evaluate('getSelection().removeAllRanges()');
     await reader.shows(reader.post('Beside a selection'));
+    await page.keyboard.press('j');
+    await dave.post('/posts', { title: 'Before the focus', content: '' });
+    await page.getByRole('button', { name: '1 new post' }).waitFor();
+    // On the way to the pill the focus leaves the list.
+    await page.keyboard.press('Shift+Tab');
+    await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
+    expect(await page.evaluate('document.activeElement.className')).to.equal('pill');
+    await page.keyboard.press('Enter');
+    await reader.shows(reader.post('Before the focus'));
+    await comesToBe(
+      () => page.evaluate('document.activeElement.querySelector("h2")?.textContent'),
+      'Before the focus',
+    );
     reader.expectClean();
   });
 

@@ -34,7 +34,11 @@ export function wouldBeMoved(): boolean {
   // Nobody looks.
   if (document.hidden) return false;
   const pointed = hovers.matches && document.querySelector(':is(.entries, .pill-place):hover');
-  if (pointed || document.querySelector('.entries :focus-visible, .entries form:focus-within')) return true;
+  if (
+    pointed ||
+    document.querySelector(':is(.entries, .pill-place) :focus-visible, .entries form:focus-within')
+  )
+    return true;
   const selection = getSelection();
   const list = document.querySelector('.entries');
   return Boolean(list && selection && !selection.isCollapsed && selection.containsNode(list, true));
