@@ -18,6 +18,8 @@ describe('home and tags on the page', () => {
       [carol, dave] = [await made.user('carol'), await made.user('dave')];
       await carol.post('/posts', { title: 'Heron news', content: 'It is back. #Birds' });
       await dave.post('/posts', { title: 'Night train', content: 'Late again. #trains' });
+      const long = await made.user('a-name-of-as-many-as-30.letter');
+      await long.post('/posts', { title: 'By a long name', content: '' });
     });
     ({ reader, page, world } = opened);
   });
@@ -29,6 +31,14 @@ describe('home and tags on the page', () => {
     await comesToBe(() => page.title(), 'Home · Tidings');
     await page.getByText('Nothing yet from those whom you follow.').waitFor();
     await reader.expectKeepsNobodyOut();
+    await page.setViewportSize({ width: 320, height: 640 });
+    expect(
+      await page.evaluate(
+        'Math.max(...[...document.querySelectorAll(".suggestions button")].map((one) => one.getBoundingClientRect().right))',
+      ),
+      'of the buttons beside the names',
+    ).to.be.below(320);
+    await page.setViewportSize({ width: 1280, height: 900 });
     await page.getByRole('button', { name: 'Follow carol' }).click();
     await reader.shows(reader.post('Heron news'));
     expect(await reader.post('Night train').count()).to.equal(0);

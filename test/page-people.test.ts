@@ -190,6 +190,38 @@ describe('people on the page', () => {
     reader.expectClean({ networkMayFail: true });
   });
 
+  it('have their names whole beside the buttons of a narrow list', async () => {
+    const { id, username } = await world.user('a-name-of-as-many-as-30.letter');
+    const elsewhere = createClient({ url: world.url });
+    await elsewhere.logIn({ email: reader.email, password: PASSWORD });
+    await elsewhere.users.mute(id);
+    await page.setViewportSize({ width: 320, height: 640 });
+    await page.goto(`${world.url}/account/mutes`);
+    await page.getByRole('button', { name: `Unmute ${username}` }).waitFor();
+    const isWhole = await page.evaluate(`(() => {
+      const name = document.querySelector('.people .who');
+      return name.scrollWidth <= name.clientWidth && name.getBoundingClientRect().right <= 320;
+    })()`);
+    expect(isWhole).to.equal(true);
+    await page.setViewportSize({ width: 1280, height: 900 });
+  });
+
+  it('are announced by a place for them while they are being read', async () => {
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    await page.route('**/users/by-name/carol', async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.goto(`${world.url}/@carol`);
+    await page.getByRole('heading', { name: '@carol' }).waitFor();
+    await page.locator('.skeleton').waitFor();
+    letGo();
+    await page.getByRole('heading', { name: 'carol', exact: true }).waitFor();
+    await reader.shows(page.locator('.skeleton'), 0);
+    await page.unroute('**/users/by-name/carol');
+  });
+
   it('have pages that keep nobody out', async () => {
     for (const address of ['/@carol', '/@alice', '/@nobody-here', '/@carol/followers']) {
       await page.goto(world.url + address);

@@ -1,6 +1,7 @@
 import type { ProfileState, ProfileStore } from 'tidings-client';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { Trouble } from '../chrome/trouble.tsx';
+import { Skeleton } from '../feed/skeleton.tsx';
 import { say } from '../languages/say.ts';
 
 interface NobodyProps {
@@ -18,6 +19,7 @@ export function Nobody({ username, store, state: { missing, error } }: NobodyPro
         {missing ? say('people.missing', { name: username }) : `@${username}`}
       </h1>
       {missing && <p class="muted">{say('people.missingWhy')}</p>}
+      {!missing && !error && <Skeleton />}
       {error && <Trouble again={() => void store.load()}>{sentenceOf(error)}</Trouble>}
     </section>
   );
