@@ -30,12 +30,19 @@ describe('a link of a mail on the page', () => {
   it('replaces a forgotten password, and leaves the address at once', async () => {
     const reader = await Reader.open(browser, world.url, 'ada');
     const { page } = reader;
+    // The address is typed once, wherever it was begun, and the focus is where it goes on.
+    const email = page.getByLabel('E-mail');
+    const focused = () => page.evaluate('document.activeElement.name ?? document.activeElement.className');
+    await email.fill(ada.email);
     await page.getByRole('button', { name: 'Returning' }).click();
+    await comesToBe(focused, 'password');
     await page.getByRole('button', { name: 'Forgot your password?' }).click();
+    await comesToBe(focused, 'email');
+    expect(await email.inputValue()).to.equal(ada.email);
     await reader.expectKeepsNobodyOut();
-    await page.getByLabel('E-mail').fill(ada.email);
     await page.getByRole('button', { name: 'Send me a link' }).click();
     await page.getByText('a mail with a link is on its way').waitFor();
+    await comesToBe(focused, 'done');
     const [, fragment = ''] = /\/(#reset=[\w-]{43})\n/.exec((await server.next(ada.email)).text) ?? [];
 
     // Only the fragment differs: the browser does not load the page again.
@@ -50,10 +57,18 @@ describe('a link of a mail on the page', () => {
     await page.getByRole('textbox', { name: 'New password' }).fill(NEW);
     await page.getByRole('button', { name: 'Change the password' }).click();
     await page.getByText('Your password has been changed.').waitFor();
-    await page.getByLabel('E-mail').fill(ada.email);
+    await page.goto('about:blank');
+    await page.goto(`${world.url}/${fragment}`);
+    await page.getByRole('textbox', { name: 'New password' }).fill(NEW);
+    await page.getByRole('button', { name: 'Change the password' }).click();
+    await page.getByText('Ask for another one where you log in.').waitFor();
+    await page.getByRole('button', { name: 'Not now' }).click();
+    await page.getByRole('button', { name: 'Returning' }).click();
+    await email.fill(ada.email);
     await page.getByLabel('Password', { exact: true }).fill(NEW);
     await page.getByRole('button', { name: 'Log in' }).click();
     await reader.live();
+    await comesToBe(() => page.evaluate('document.activeElement.id'), 'main');
     reader.expectClean({ networkMayFail: true }); // the browser notes the refused password
     await reader.leave();
   });

@@ -4,7 +4,7 @@ import { forgetAnnouncements } from '../chrome/announcer.tsx';
 import { dismissAll } from '../chrome/notices.tsx';
 import { problemOf } from '../chrome/sentence.ts';
 import { say } from '../languages/say.ts';
-import { go } from '../places/history.ts';
+import { focusPlace, go } from '../places/history.ts';
 import { service } from '../service.ts';
 import { forgetUnsent } from '../write/unsent.ts';
 import { leaveDoor } from './door.ts';
@@ -30,7 +30,7 @@ let attempt = 0;
 export function followSession(): void {
   service.session.onChange(({ loggedIn, reason }) => {
     if (!loggedIn) leave(reason);
-    else if (reason === 'logged-in') void enter();
+    else if (reason === 'logged-in') void enter().then(() => focusPlace({ onlyIfLost: true }));
   });
   if (service.session.loggedIn) void enter();
 }

@@ -8,8 +8,14 @@ import type { Intent } from './door.ts';
 import { invitation } from './invitation.ts';
 import { signUpMode } from './service-info.ts';
 
+interface CredentialsFormProps {
+  intent: Intent;
+  /** The address that is in it at the beginning. */
+  email: string;
+}
+
 /** Signs somebody up, or logs them in. What becomes of it is seen in `presence`. */
-export function CredentialsForm({ intent }: { intent: Intent }) {
+export function CredentialsForm({ intent, email }: CredentialsFormProps) {
   const form = useRef<HTMLFormElement>(null);
   const [busy, setBusy] = useState(false);
   const invited = intent === 'sign-up' && signUpMode.value === 'invite';
@@ -28,7 +34,9 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
 
   useLayoutEffect(() => {
     // On a telephone it would open the keyboard over the page before anyone has seen it.
-    if (matchMedia('(pointer: fine)').matches) form.current?.querySelector('input')?.focus();
+    if (!matchMedia('(pointer: fine)').matches) return;
+    const inputs = [...(form.current?.querySelectorAll('input') ?? [])];
+    inputs.find(({ value }) => value === '')?.focus();
   }, []);
 
   const submit = async (data: FormData) => {
@@ -101,7 +109,14 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
       >
         {(links) => (
           // What one logs in with: a password manager keeps it beside the password.
-          <input {...links} name="email" type="email" inputMode="email" autocomplete="username" />
+          <input
+            {...links}
+            name="email"
+            type="email"
+            inputMode="email"
+            autocomplete="username"
+            defaultValue={email}
+          />
         )}
       </Field>
       <Field

@@ -44,6 +44,6 @@ async function verify(token: string): Promise<void> {
   } catch (error) {
     const isFinal = error instanceof TidingsError && error.status < 500 && error.status >= 400;
     const again = { label: say('again'), run: () => void verify(token) };
-    notify(sentenceOf(error), 'failed', isFinal ? undefined : again);
+    notify(sentenceOf(error, { unauthorized: 'link.over' }), 'failed', isFinal ? undefined : again);
   }
 }

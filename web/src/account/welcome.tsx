@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { LanguageSwitch } from '../chrome/language-switch.tsx';
 import { Mark } from '../chrome/mark.tsx';
 import { ThemeSwitch } from '../chrome/theme-switch.tsx';
@@ -80,12 +80,20 @@ function Door() {
   const closed = signUpMode.value === 'closed';
   const intent = closed ? 'log-in' : wanted;
   const [forgotten, setForgotten] = useState(false);
+  /** What was typed as the address in one of the forms is in the next one. */
+  const email = useRef('');
   const choose = (chosen: Intent) => {
     setIntent(chosen);
     setForgotten(false);
   };
   return (
-    <section class="welcome-door" aria-label={say(intent === 'log-in' ? 'welcome.logIn' : 'welcome.signUp')}>
+    <section
+      class="welcome-door"
+      aria-label={say(intent === 'log-in' ? 'welcome.logIn' : 'welcome.signUp')}
+      onInput={({ target }) => {
+        if (target instanceof HTMLInputElement && target.name === 'email') email.current = target.value;
+      }}
+    >
       {farewell.value !== undefined && (
         <p class="farewell" role="status">
           {farewell.value}
@@ -103,7 +111,11 @@ function Door() {
           </button>
         </div>
       )}
-      {forgotten ? <ForgottenPassword /> : <CredentialsForm key={intent} intent={intent} />}
+      {forgotten ? (
+        <ForgottenPassword email={email.current} />
+      ) : (
+        <CredentialsForm key={intent} intent={intent} email={email.current} />
+      )}
       <ProviderButton />
       {intent === 'log-in' && (
         <button type="button" class="plain" onClick={() => setForgotten(!forgotten)}>

@@ -627,6 +627,9 @@ export const de: Messages = {
   'forgotten.verb': 'Link schicken',
   'forgotten.done':
     'Falls ein Konto die Adresse {email} hat, ist eine Mail mit einem Link unterwegs. Der Link gilt 30 Minuten.',
+  'link.over': 'Dieser Link wurde schon benutzt oder ist zu alt.',
+  'link.overReset':
+    'Dieser Link wurde schon benutzt oder ist zu alt. Lass dir dort, wo du dich anmeldest, einen neuen schicken.',
   'reset.title': 'Neues Passwort wählen',
   'reset.hint': 'Mindestens 8 Zeichen. Du wirst überall abgemeldet.',
   'reset.done': 'Dein Passwort ist geändert. Melde dich damit an.',

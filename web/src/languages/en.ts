@@ -609,6 +609,8 @@ export const en = {
   'forgotten.verb': 'Send me a link',
   'forgotten.done':
     'If an account has the address {email}, a mail with a link is on its way. The link works for 30 minutes.',
+  'link.over': 'This link has been used, or is too old.',
+  'link.overReset': 'This link has been used, or is too old. Ask for another one where you log in.',
   'reset.title': 'Choose a new password',
   'reset.hint': 'At least 8 characters. You will be logged out everywhere.',
   'reset.done': 'Your password has been changed. Log in with it.',

@@ -72,7 +72,7 @@ function keepAnchor(): void {
  * The title of the place gets the focus, so that a screen reader says where one is.
  * @param options.onlyIfLost not if something has it that is still there: the search, or what is beside the place
  */
-function focusPlace({ onlyIfLost = false } = {}): void {
+export function focusPlace({ onlyIfLost = false } = {}): void {
   requestAnimationFrame(() => {
     if (onlyIfLost && document.activeElement !== document.body) return;
     const target =
