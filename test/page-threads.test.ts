@@ -117,6 +117,30 @@ describe('threads on the page', () => {
     await page.getByRole('heading', { name: 'Drafts' }).waitFor();
     await page.goBack();
     await until('the reply again', async () => (await target.count()) === 1 && (await top()) === before);
+    // One's own reply is far below the form that it was written in.
+    await reader.goToTop();
+    await answer().getByLabel('Text').fill('The last word');
+    await page.keyboard.press('Control+Enter');
+    await comesToBe(() => focused(), 'The last word');
+    const isOnScreen = `(() => {
+      const { top, bottom } = document.activeElement.getBoundingClientRect();
+      return top > 0 && bottom <= innerHeight;
+    })()`;
+    await until('the own reply', () => page.evaluate<boolean>(isOnScreen));
+    // Who is elsewhere by then is told.
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    await page.route('**/replies', async (route) => {
+      if (route.request().method() === 'POST') await held;
+      await route.continue();
+    });
+    await answer().getByLabel('Text').fill('And another');
+    await page.keyboard.press('Control+Enter');
+    await page.getByRole('searchbox').focus();
+    letGo();
+    await page.getByText('Your reply is published.').waitFor();
+    await comesToBe(() => page.evaluate('document.activeElement.name'), 'search');
+    await page.unroute('**/replies');
     await page.goto(`${world.url}/p/${root}`);
     await reader.shows(page.locator('.reply'), 8);
     reader.expectClean();

@@ -42,6 +42,7 @@ describe('writing on the page', () => {
     await text().waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Undo' }).click();
     await comesToBe(() => text().inputValue(), 'and its text');
+    await comesToBe(() => page.evaluate('document.activeElement.name'), 'title');
   });
 
   it('offers nothing back in place of what has been written since', async () => {

@@ -246,6 +246,7 @@ export const de: Messages = {
   'reply.send': 'Antworten',
   'reply.closed':
     'Darauf kann niemand mehr antworten, oder es steht schon zu tief im Gespräch: Antworte weiter oben.',
+  'reply.sent': 'Deine Antwort ist veröffentlicht.',
   'reply.discarded': 'Deine Antwort ist verworfen.',
 
   'edit.post': 'Beitrag bearbeiten',

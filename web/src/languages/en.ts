@@ -234,6 +234,7 @@ export const en = {
   'reply.send': 'Reply',
   'reply.closed':
     'Nobody can reply to this any more, or it is too deep in its thread: reply to a post above it.',
+  'reply.sent': 'Your reply is published.',
   'reply.discarded': 'Your reply is discarded.',
 
   'edit.post': 'Edit the post',

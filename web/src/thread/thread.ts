@@ -83,8 +83,8 @@ export class Thread implements PostStore {
   }
 
   /** Answers a post of the thread; the reply is shown at once. @throws {TidingsError} */
-  async reply(to: number, content: string, idempotencyKey: string): Promise<void> {
-    await this.#opened.reply(to, content, { idempotencyKey });
+  reply(to: number, content: string, idempotencyKey: string): Promise<PostAnswer> {
+    return this.#opened.reply(to, content, { idempotencyKey });
   }
 
   track(postId: number): () => void {

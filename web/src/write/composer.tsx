@@ -12,12 +12,15 @@ export function Composer() {
   const { unsent } = visit;
   const [open, setOpen] = useState(() => unsent.of('post') !== undefined);
   const [round, setRound] = useState(0);
+  /** Whether the form is one that was discarded: its writer wants to go on. */
+  const [resumed, setResumed] = useState(false);
   const section = useRef<HTMLElement>(null);
 
   /** Another form, with these words. */
   const begin = (words: Words | undefined) => {
     unsent.keep('post', words);
     setOpen(words !== undefined);
+    setResumed(words !== undefined);
     setRound((before) => before + 1);
   };
   const leave = () => {
@@ -53,6 +56,7 @@ export function Composer() {
         words={unsent.of('post') ?? nothing}
         onInput={(words) => unsent.keep('post', words)}
         folded={!open}
+        autofocus={resumed}
         onFocus={() => setOpen(true)}
         onCancel={discard}
         cancelLabel={say('discard')}

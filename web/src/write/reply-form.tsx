@@ -1,6 +1,8 @@
-import { useEffect, useState } from 'preact/hooks';
-import type { PostView } from 'tidings-client';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { PostAnswer, PostView } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { isAttended } from '../chrome/attention.ts';
+import { prefersStillness } from '../chrome/motion.ts';
 import { notify } from '../chrome/notices.tsx';
 import { say } from '../languages/say.ts';
 import { idempotencyKey } from './idempotency-key.ts';
@@ -10,7 +12,7 @@ interface ReplyFormProps {
   to: PostView;
   autofocus: boolean;
   /** Sends it. @throws {TidingsError} */
-  send: (content: string, idempotencyKey: string) => Promise<void>;
+  send: (content: string, idempotencyKey: string) => Promise<PostAnswer>;
   /** The form is to be closed; absent where it always stands. */
   onClose?: () => void;
   /** Brings the form back, for a reader who has discarded what they wrote and wants it again. */
@@ -21,10 +23,14 @@ interface ReplyFormProps {
 export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormProps) {
   const { unsent } = useVisit();
   const what = `reply:${to.id}` as const;
+  const section = useRef<HTMLDivElement>(null);
   const [round, setRound] = useState(0);
+  /** Whether the form is one that was discarded: its writer wants to go on. */
+  const [resumed, setResumed] = useState(false);
 
   const clear = () => {
     setRound((before) => before + 1);
+    setResumed(false);
     onClose?.();
   };
   useEffect(() => unsent.onSent(what, clear), [unsent, what, onClose]);
@@ -36,25 +42,28 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
     const again = () => {
       unsent.keep(what, words);
       setRound((before) => before + 1);
+      setResumed(true);
       onAgain?.();
     };
     unsent.offered(what, notify(say('reply.discarded'), 'done', { label: say('undo'), run: again }));
   };
   const reply = async (words: Words) => {
     const { content } = words;
-    await send(content, idempotencyKey(unsent, what, { content }));
-    unsent.wasSent(what, words);
+    const { id } = await send(content, idempotencyKey(unsent, what, { content }));
+    const isAwaited = isAttended(section.current);
+    if (unsent.wasSent(what, words) && isAwaited) showReply(id);
+    else notify(say('reply.sent'));
   };
 
   return (
-    <div class="reply-form">
+    <div ref={section} class="reply-form">
       <PostForm
         key={round}
         label={say('reply.to', { name: to.owner.username })}
         what={what}
         words={unsent.of(what) ?? nothing}
         titled={false}
-        autofocus={autofocus}
+        autofocus={autofocus || resumed}
         onInput={(words) => unsent.keep(what, words)}
         onCancel={discard}
         cancelLabel={say('discard')}
@@ -64,4 +73,13 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
       />
     </div>
   );
+}
+
+/** Leads its writer to a reply: it stands below those that were there, which may be far from where it was written. */
+function showReply(id: number): void {
+  requestAnimationFrame(() => {
+    const reply = document.querySelector<HTMLElement>(`[data-post="${id}"]`);
+    reply?.focus({ preventScroll: true });
+    reply?.scrollIntoView({ block: 'nearest', behavior: prefersStillness() ? 'instant' : 'smooth' });
+  });
 }
