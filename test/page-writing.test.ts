@@ -411,6 +411,54 @@ describe('writing on the page', () => {
     await reader.shows(reader.post('A longer title'));
   });
 
+  it('keeps how a post was to be changed that goes meanwhile, in its list and in its thread', async () => {
+    const elsewhere = createClient({ url: opened!.world.url });
+    await elsewhere.logIn({ email: reader.email, password: PASSWORD });
+    const form = page.getByRole('form', { name: 'Edit the post' });
+    const change = async (post: string) => {
+      const { id } = await elsewhere.posts.create({ title: post, content: '' });
+      await reader.goToTop();
+      await reader.shows(reader.post(post));
+      return id;
+    };
+    const listed = await change('Soon gone');
+    await reader.post('Soon gone').getByRole('button', { name: 'Edit' }).click();
+    await form.getByLabel('Text').fill('Half a thought');
+    await elsewhere.posts.remove(listed);
+    await form.getByText('This is not here any more, and cannot be saved.').waitFor();
+    expect(await form.getByLabel('Text').inputValue()).to.equal('Half a thought');
+    await comesToBe(() => page.evaluate('document.activeElement.name'), 'content');
+    await form.getByRole('button', { name: 'Save' }).click();
+    await form.getByText('This is not here any more.', { exact: true }).waitFor();
+    await form.getByRole('button', { name: 'Cancel' }).click();
+    await reader.shows(page.locator(`[data-post="${listed}"]`), 0);
+    await comesToBe(() => page.evaluate('document.activeElement.className'), 'post');
+
+    const opens = await change('Gone as well');
+    await reader.post('Gone as well').getByRole('link', { name: 'Gone as well' }).click();
+    await page.getByRole('button', { name: 'Edit' }).click();
+    await form.getByLabel('Text').fill('Another half');
+    await elsewhere.posts.remove(opens);
+    await page.getByText('This can no longer be changed.').waitFor();
+    await page.locator('.kept-words').getByText('Another half').waitFor();
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await reader.shows(page.locator('.kept-words'), 0);
+
+    // Withdrawn by its writer it goes too, and nothing is left over.
+    await page.goto(opened!.world.url);
+    const withdrawn = await change('Withdrawn');
+    await reader.post('Withdrawn').getByRole('link', { name: 'Withdrawn' }).click();
+    await page.getByRole('button', { name: 'Edit' }).click();
+    await form.getByLabel('Text').fill('For later');
+    await form.getByRole('button', { name: 'Withdraw' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Withdraw' }).click();
+    await page.getByText('Moved to your drafts.').waitFor();
+    await reader.shows(page.locator('.kept-words'), 0);
+    await elsewhere.posts.remove(withdrawn);
+    await page.goto(opened!.world.url);
+    reader.expectClean({ networkMayFail: true });
+  });
+
   it('shows nobody what another user of the browser has begun, and forgets it when they log out', async () => {
     await title().fill('For my eyes only');
     await until('it to be kept', () =>
@@ -497,6 +545,31 @@ describe('writing on the page', () => {
     await second.close();
     await page.reload();
     await reader.shows(reader.post('In both of them'), 1);
+    reader.expectClean();
+  });
+
+  it('publishes a draft once, also if that takes long and is asked for again', async () => {
+    const elsewhere = createClient({ url: opened!.world.url });
+    await elsewhere.logIn({ email: reader.email, password: PASSWORD });
+    const { id } = await elsewhere.posts.create({ title: 'Asked for twice', content: '', published: false });
+    await page.goto(`${opened!.world.url}/drafts`);
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    let sent = 0;
+    await page.route(`**/posts/${id}`, async (route) => {
+      sent += 1;
+      await held;
+      await route.continue();
+    });
+    const publish = reader.post('Asked for twice').getByRole('button', { name: 'Publish' });
+    await publish.click();
+    await comesToBe(() => publish.getAttribute('aria-disabled'), 'true');
+    await publish.click({ force: true });
+    letGo();
+    await comesToBe(() => page.evaluate('location.pathname'), '/');
+    await reader.shows(reader.post('Asked for twice'));
+    expect(sent).to.equal(1);
+    await page.unroute(`**/posts/${id}`);
     reader.expectClean();
   });
 

@@ -47,6 +47,7 @@ export class Visit {
       me,
       query: queryAt(place.peek()) ?? { sort: 'new' },
       held: () => !this.#mayCome(),
+      keeps: (postId) => this.unsent.of(`edit:${postId}`) !== undefined,
       onNews: (news) => {
         if (news.post.owner_id === me.id) return;
         if (news.name === 'post:created') this.#pace.came();

@@ -1,5 +1,5 @@
 import { useComputed } from '@preact/signals';
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
@@ -19,9 +19,13 @@ export function PostCard({ entry }: { entry: Entry }) {
   const [editing, setEditing] = useState(() => unsent.of(`edit:${entry.id}`) !== undefined);
   const post = entry.post.value;
   const leaving = entry.leaving.value;
+  const gone = entry.gone.value;
   const own = post.owner_id === me.id;
   useTracked(article, entry.id);
   useYieldedFocus(article, leaving);
+  useEffect(() => {
+    if (gone && !editing) timeline.leave(entry);
+  }, [gone, editing]);
   const seenFrom = useComputed(() => timeline.seenFrom.value === entry.id && entry.place.value > 1);
   const edited = useEdited(post.updated_at);
   const classes = ['post', entry.live && 'live', leaving && 'leaving', edited && !own && 'just-edited'];
@@ -41,6 +45,7 @@ export function PostCard({ entry }: { entry: Entry }) {
         {editing ? (
           <EditPost
             post={post}
+            gone={gone}
             onDone={() => setEditing(false)}
             onAgain={() => setEditing(true)}
             article={article}

@@ -23,6 +23,8 @@ export interface TimelineOptions {
   query: Query;
   /** Whether new posts have to wait: while the reader has scrolled down, they would push away what is being read. */
   held: () => boolean;
+  /** Whether something is written in a post that has gone: it stays for that. */
+  keeps: (postId: number) => boolean;
   /** A post came, changed or went. */
   onNews: (news: FeedNews) => void;
 }
@@ -35,6 +37,8 @@ export interface Entry {
   readonly live: boolean;
   /** It is on its way out: shown for the moment that its closing takes. */
   readonly leaving: Signal<boolean>;
+  /** It has gone, and is only shown for what its writer writes in it. */
+  readonly gone: Signal<boolean>;
   /** 1 is the first of the list. */
   readonly place: Signal<number>;
 }
@@ -69,6 +73,7 @@ export class Timeline {
   /** The newest event that has been shown. */
   readonly seq;
   readonly #state;
+  readonly #keeps;
   /** Posts that have gone, rather than not being on a page that was read. */
   readonly #gone = new Set<number>();
   readonly #ends: (() => void)[];
@@ -77,7 +82,7 @@ export class Timeline {
   /** What was drawn last. */
   #drawn: readonly ShownPost[] = [];
 
-  constructor({ client, feed, me, query, held, onNews }: TimelineOptions) {
+  constructor({ client, feed, me, query, held, keeps, onNews }: TimelineOptions) {
     const store = createFeedStore(client, { limit: PAGE, published: true, held, feed, ...query });
     const state = signal(store.state);
     this.entries = this.#entries as ReadonlySignal<readonly Entry[]>;
@@ -95,6 +100,7 @@ export class Timeline {
     this.status = computed(() => state.value.status);
     this.seq = computed(() => state.value.seq);
     this.#state = state;
+    this.#keeps = keeps;
     const takeWhenSeen = () => this.#take();
     document.addEventListener('visibilitychange', takeWhenSeen);
     this.#ends = [
@@ -154,12 +160,17 @@ export class Timeline {
           const entry = known.get(post.id);
           if (!entry || entry.leaving.peek()) return entryOf(post);
           entry.post.value = post;
+          entry.gone.value = false;
           return entry;
         });
         if (this.#gone.size > 0) {
           // One that has come back meanwhile is there.
           for (const { id } of state.posts) this.#gone.delete(id);
-          for (const entry of before) if (this.#gone.has(entry.id)) this.#close(entry);
+          for (const entry of before)
+            if (this.#gone.has(entry.id)) {
+              if (this.#keeps(entry.id)) entry.gone.value = true;
+              else this.leave(entry);
+            }
         }
         const next = withClosing(entries, before);
         if (next.length !== before.length || next.some((entry, at) => entry !== before[at])) {
@@ -181,7 +192,7 @@ export class Timeline {
   }
 
   /** An entry closes before it goes, so that the list moves together rather than jumps. */
-  #close(entry: Entry): void {
+  leave(entry: Entry): void {
     if (entry.leaving.peek()) return;
     entry.leaving.value = true;
     setTimeout(() => {
@@ -191,14 +202,21 @@ export class Timeline {
 }
 
 function entryOf(post: ShownPost): Entry {
-  return { id: post.id, post: signal(post), live: post.live, leaving: signal(false), place: signal(0) };
+  return {
+    id: post.id,
+    post: signal(post),
+    live: post.live,
+    leaving: signal(false),
+    gone: signal(false),
+    place: signal(0),
+  };
 }
 
-/** The entries, and those of before that are closing, each under what it was under. */
+/** The entries, and those of before that are closing or have gone, each under what it was under. */
 function withClosing(entries: readonly Entry[], before: readonly Entry[]): readonly Entry[] {
   const next = [...entries];
   before.forEach((entry, at) => {
-    if (!entry.leaving.peek() || entries.some(({ id }) => id === entry.id)) return;
+    if (!(entry.leaving.peek() || entry.gone.peek()) || entries.some(({ id }) => id === entry.id)) return;
     const above = before.slice(0, at).findLast((one) => next.includes(one));
     const below = before.slice(at + 1).find((one) => next.includes(one));
     const place = above ? next.indexOf(above) + 1 : below ? next.indexOf(below) : 0;

@@ -24,8 +24,11 @@ export function useYieldedFocus(article: Article, leaving: boolean): void {
   useLayoutEffect(() => {
     const going = article.current;
     if (!leaving || !going?.contains(document.activeElement)) return;
-    const next = going.nextElementSibling ?? going.previousElementSibling;
-    if (next instanceof HTMLElement) next.focus({ preventScroll: true });
+    // The next one may be in another chunk of the list.
+    const posts = [...(going.closest('.entries')?.querySelectorAll<HTMLElement>('.post') ?? [])];
+    const at = posts.indexOf(going);
+    const next = posts[at + 1] ?? posts[at - 1] ?? document.getElementById('main');
+    next?.focus({ preventScroll: true });
   }, [article, leaving]);
 }
 

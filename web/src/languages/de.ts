@@ -221,6 +221,7 @@ export const de: Messages = {
   'thread.arrived': { one: '{count} neue Antwort', other: '{count} neue Antworten' },
   'thread.deleted': 'gelöscht',
   'thread.replyBy': 'Antwort von {name}',
+  'thread.unchangeable': 'Das kann man nicht mehr ändern. Was du geschrieben hast, steht noch hier:',
   'thread.unanswerable': 'Darauf kann man nicht mehr antworten. Was du geschrieben hast, steht noch hier:',
   'thread.copied': 'Dein Text ist kopiert.',
 
@@ -264,6 +265,8 @@ export const de: Messages = {
   'edit.changedText': 'Du hast den Text inzwischen anderswo geändert, zu „{text}“.',
   'edit.nowPublic': 'Das ist inzwischen veröffentlicht: Was du speicherst, sehen alle.',
   'edit.nowDraft': 'Das wurde inzwischen zurückgezogen: Was du speicherst, ist ein Entwurf.',
+  'edit.gone':
+    'Das ist nicht mehr da und kann nicht gespeichert werden. Kopiere daraus, was du behalten willst.',
   'edit.replace': 'Speichere noch einmal, um das zu ersetzen.',
 
   'delete.verb': 'Löschen',

@@ -210,6 +210,7 @@ export const en = {
   'thread.arrived': { one: '{count} new reply', other: '{count} new replies' },
   'thread.deleted': 'deleted',
   'thread.replyBy': 'Reply by {name}',
+  'thread.unchangeable': 'This can no longer be changed. What you have written is kept here:',
   'thread.unanswerable': 'This can no longer be answered. What you have written is kept here:',
   'thread.copied': 'Your text is copied.',
 
@@ -252,6 +253,7 @@ export const en = {
   'edit.changedText': 'You changed the text elsewhere meanwhile, to “{text}”.',
   'edit.nowPublic': 'This is published by now: everyone sees what you save.',
   'edit.nowDraft': 'This was withdrawn meanwhile: what you save is a draft.',
+  'edit.gone': 'This is not here any more, and cannot be saved. Copy from it what you want to keep.',
   'edit.replace': 'Save again to replace that.',
 
   'delete.verb': 'Delete',

@@ -1,5 +1,5 @@
 import type { RefObject } from 'preact';
-import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { ShownPost } from 'tidings-client';
 import { isUsed } from '../board/steadiness.ts';
 import { useVisit } from '../board/visit.ts';
@@ -21,10 +21,10 @@ import { placeName } from '../places/history.ts';
 import { isPlaceWanted, scrollToWanted } from '../places/scroll.ts';
 import { service } from '../service.ts';
 import { EditPost } from '../write/edit-post.tsx';
+import { KeptWords } from '../write/kept-words.tsx';
 import { nameOf } from '../write/post-name.ts';
 import { ReplyForm } from '../write/reply-form.tsx';
 import { DEEPEST } from './depth.ts';
-import { KeptWords } from './kept-words.tsx';
 import { type Row, Thread } from './thread.ts';
 
 /** Replies that are drawn in one frame. */
@@ -61,7 +61,7 @@ export function ThreadView({ id }: { id: number }) {
   const { shown: rows, drawAgain } = useHeldEntries(
     thread.rows.value,
     ({ reply }) => reply.id,
-    ({ reply }) => isShown && unsent.of(`reply:${reply.id}`) !== undefined,
+    ({ reply: { id: of } }) => isShown && Boolean(unsent.of(`reply:${of}`) ?? unsent.of(`edit:${of}`)),
   );
   const drawn = useSlices(isShown ? rows.length : 0, SLICE);
   const waits = (postId: number) => rows.slice(drawn).some(({ entry }) => entry.reply.id === postId);
@@ -108,7 +108,6 @@ export function ThreadView({ id }: { id: number }) {
 /** There is no such post, or none any more. @param was the posts that were shown of its thread */
 function Missing({ was }: { was: readonly number[] }) {
   const title = useRef<HTMLHeadingElement>(null);
-  const [, drawAgain] = useReducer((round: number) => round + 1, 0);
   useLayoutEffect(() => {
     if (isFocusLost()) title.current?.focus({ preventScroll: true });
   }, []);
@@ -118,8 +117,8 @@ function Missing({ was }: { was: readonly number[] }) {
         {say('thread.missing')}
       </h1>
       <p class="muted">{say('thread.missingWhy')}</p>
-      {was.map((to) => (
-        <KeptWords key={to} to={to} onDiscard={() => drawAgain(undefined)} />
+      {was.map((postId) => (
+        <KeptWords key={postId} of={postId} />
       ))}
     </section>
   );
@@ -244,7 +243,7 @@ function Reply({ thread, row, gone, marked, drawAgain }: ReplyProps) {
     return (
       <div class="reply" style={{ '--depth': depth }} data-post={reply.id}>
         <p class="muted tombstone">{say('thread.deleted')}</p>
-        <KeptWords to={reply.id} onDiscard={drawAgain} />
+        <KeptWords of={reply.id} onDiscard={drawAgain} />
       </div>
     );
   }

@@ -14,6 +14,8 @@ import { beginningOf, nameOf } from './post-name.ts';
 interface EditPostProps {
   /** A post, a reply or a draft. */
   post: PostView;
+  /** It is only shown for what is written here. */
+  gone?: boolean;
   onDone: () => void;
   /** Brings the form back, for a reader who has discarded what they wrote and wants it again. */
   onAgain: () => void;
@@ -22,7 +24,7 @@ interface EditPostProps {
 }
 
 /** Changes a post in its place. If it has been changed elsewhere meanwhile, that is said before anything is overwritten. */
-export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
+export function EditPost({ post, gone = false, onDone, onAgain, article }: EditPostProps) {
   const store = usePostStore();
   const visit = useVisit();
   const { drafts, unsent } = visit;
@@ -114,7 +116,7 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
         words={begun ?? { title: post.title ?? '', content: post.content }}
         titled={!isReply}
         autofocus
-        warning={warning}
+        warning={gone ? say('edit.gone') : warning}
         onInput={(words) => unsent.keep(what, { ...words, based: baseOf(based) })}
         onCancel={cancel}
         deeds={deeds}

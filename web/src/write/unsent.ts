@@ -1,3 +1,4 @@
+import { type ReadonlySignal, signal } from '@preact/signals';
 import type { PostView, TidingsError } from 'tidings-client';
 import { browserStorage, read, tabStorage, write } from '../chrome/stored.ts';
 import type { Words } from './post-form.tsx';
@@ -32,6 +33,9 @@ const PREFIX = 'tidings:unsent';
  * its own words; the browser keeps, for when all tabs are closed, those of the tab that began first.
  */
 export class Unsent {
+  /** How often anything of it has changed. */
+  readonly changes: ReadonlySignal<number>;
+  readonly #changes = signal(0);
   readonly #prefix: string;
   /** Where storage is refused or full it is kept as long as the page is open. */
   readonly #kept = new Map<UnsentFor, UnsentWords | undefined>();
@@ -45,6 +49,7 @@ export class Unsent {
   readonly #onSent = new Map<UnsentFor, Set<() => void>>();
 
   constructor(userId: number) {
+    this.changes = this.#changes;
     this.#prefix = prefixOf(userId);
     window.addEventListener('storage', this.#onForeignWrite);
   }
@@ -123,6 +128,7 @@ export class Unsent {
     const key = this.#prefix + what;
     const text = kept ? JSON.stringify(kept) : null;
     this.#kept.set(what, kept);
+    this.#changes.value += 1;
     write(tabStorage(), key, text);
     const shared = read(browserStorage(), key);
     if (shared !== null && shared !== this.#shared.get(what)) return;
