@@ -54,7 +54,11 @@ function DraftCard({ draft, onDone }: { draft: PostAnswer; onDone: () => void })
   // What was begun before a reload, or a look at another place, goes on.
   const [editing, setEditing] = useState(() => visit.unsent.of(`edit:${draft.id}`) !== undefined);
 
+  const [busy, setBusy] = useState(false);
+
   const publish = async () => {
+    if (busy) return;
+    setBusy(true);
     try {
       const post = await visit.timeline.store.edit(draft.id, { published: true });
       const isWaitedFor = isAttended(article.current);
@@ -63,6 +67,8 @@ function DraftCard({ draft, onDone }: { draft: PostAnswer; onDone: () => void })
       else notify(say('write.published'));
     } catch (error) {
       notify(say('drafts.failed', { why: sentenceOf(error) }), 'failed');
+    } finally {
+      setBusy(false);
     }
   };
 
@@ -89,7 +95,7 @@ function DraftCard({ draft, onDone }: { draft: PostAnswer; onDone: () => void })
               <span class="when">
                 <RelativeTime at={draft.updated_at} />
               </span>
-              <button type="button" class="secondary" onClick={() => void publish()}>
+              <button type="button" class="secondary" aria-disabled={busy} onClick={() => void publish()}>
                 {say('write.publish')}
               </button>
               <button type="button" class="plain edit" onClick={() => setEditing(true)}>
