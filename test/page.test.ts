@@ -405,8 +405,11 @@ describe('the page', () => {
     const { id } = await postByCarol('In the tunnel, two');
     await postByCarol('In the tunnel, three');
     await carol.delete(`/posts/${id}`);
-    // Then nothing moves any more under the mouse.
-    await alice.shows(alice.post('In the tunnel, three'));
+    // Then nothing moves any more under the mouse. They come fast upon those of the tests before, and may wait behind the pill.
+    await until('the last one', async () => {
+      await alice.goToTop();
+      return (await alice.post('In the tunnel, three').count()) === 1;
+    });
     await alice.shows(alice.post('In the tunnel, two'), 0);
     await alice.delete('Before the tunnel');
     expect(await bob.post('Before the tunnel').count()).to.equal(1);
