@@ -217,6 +217,20 @@ describe('threads on the page', () => {
     reader.expectClean({ networkMayFail: true });
   });
 
+  it('show what has the focus below what stays on top of a narrow page', async () => {
+    await page.setViewportSize({ width: 640, height: 500 });
+    await page.locator('.reply').last().getByRole('button', { name: 'Reply' }).focus();
+    const isBelow = `(() => {
+      const rail = document.querySelector('.rail').getBoundingClientRect();
+      return document.activeElement.getBoundingClientRect().top >= rail.bottom;
+    })()`;
+    for (let back = 1; back <= 20; back += 1) {
+      await page.keyboard.press('Shift+Tab');
+      expect(await page.evaluate(isBelow), `${back} back`).to.equal(true);
+    }
+    await page.setViewportSize({ width: 1280, height: 900 });
+  });
+
   it('keep nobody out', async () => {
     await page.locator('.reply').first().getByRole('button', { name: 'Reply' }).click();
     await reader.expectKeepsNobodyOut();
