@@ -91,6 +91,7 @@ export class FairSemaphore<Requester> {
    * @throws the refusal, when too many wait or it has waited for too long; the signal's reason, if the client leaves before its turn
    */
   async run<T>(requester: Requester, work: () => Promise<T>): Promise<T> {
+    this.#options.signalOf?.(requester)?.throwIfAborted();
     if (this.#running < this.#options.atOnce) this.#running += 1;
     else await this.#wait(requester);
     try {
@@ -107,10 +108,6 @@ export class FairSemaphore<Requester> {
     const { signalOf, limits } = this.#options;
     const signal = signalOf?.(requester);
     return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason as Error);
-        return;
-      }
       const leave = () => giveUp(signal?.reason as Error);
       const settle = () => {
         this.#bound?.delete(waiter);
