@@ -122,6 +122,7 @@ export async function createService(
       relations: (users) => readRelations(feedPool, users),
       followChanges: (...changes) => readFollowChanges(feedPool, ...changes),
     },
+    usesReplicas: replicas !== undefined,
     slices,
     metrics,
     log,

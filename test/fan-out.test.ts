@@ -266,6 +266,7 @@ describe('a round that is written socket by socket, with everything else between
     const delivery = new Delivery({
       ...options,
       feed: feed as unknown as Follower,
+      usesReplicas: false,
       readLog: nothing,
       probeLog: nothing,
       relationSource: { relations: withoutAny, followChanges: nothing },

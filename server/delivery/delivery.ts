@@ -14,7 +14,7 @@ import { Freshness } from './freshness.ts';
 import { LiveSet } from './live-set.ts';
 import { MissedEvents } from './missed-events.ts';
 import { RelationMemory, type RelationSource } from './relation-memory.ts';
-import { RENUMBERED, Replay } from './replay.ts';
+import { BEHIND_TIME_LIMIT, RENUMBERED, Replay } from './replay.ts';
 import { type FeedSubscriber, HARD_MARK, SOFT_MARK } from './subscriber.ts';
 import {
   type SubscribeAnswer,
@@ -44,6 +44,11 @@ export interface DeliveryOptions {
   probeLog: (probe: Probe, after: number, upTo: number, limit: number) => Promise<LogEntry[] | undefined>;
   /** The relations of users as the stream has them. */
   relationSource: RelationSource;
+  /**
+   * Whether positions are given out that were read from replicas: these may show an event before the primary does, as
+   * while its commit waits for a synchronous standby.
+   */
+  usesReplicas: boolean;
   slices: TimeSlices;
   metrics: Metrics;
   log: Logger;
@@ -102,6 +107,7 @@ export class Delivery {
     readLog,
     probeLog,
     relationSource,
+    usesReplicas,
     slices,
     metrics,
     log,
@@ -120,11 +126,12 @@ export class Delivery {
     this.#pages = pages;
     this.#missed = missed;
     this.#members = members;
-    this.#replay = new Replay({ feed, members, readLog, missed, freshness, metrics, log });
+    const aheadLimit = usesReplicas ? BEHIND_TIME_LIMIT : 0;
+    const parts = { feed, members, missed, freshness, aheadLimit };
+    this.#replay = new Replay({ ...parts, readLog, metrics, log });
     const catchUp = (subscriber: FeedSubscriber) => this.#replay.catchUp(subscriber);
     const inTurn: TopicChangesOptions['inTurn'] = (subscriber, read) => this.#replay.inTurn(subscriber, read);
-    const parts = { feed, members, missed, relations, freshness };
-    this.#topicChanges = new TopicChanges({ ...parts, inTurn, catchUp, log });
+    this.#topicChanges = new TopicChanges({ ...parts, relations, inTurn, catchUp, log });
     this.#fanOut = new FanOut({ feed, members, index, freshness, slices, metrics, catchUp });
     this.#beacon = new Beacon(feed, members, this.#fanOut);
     feed.on('events', (entries) => this.#pass(entries));

@@ -21,7 +21,7 @@ const SMALL_PAGE = 10;
 /** Replays that read the database at once on this node; the others wait, each address and each of its users in turn. */
 const CONCURRENT_READS = 2;
 /** How long a node that is behind its client waits for its own tail. Milliseconds. */
-const BEHIND_TIME_LIMIT = 3000;
+export const BEHIND_TIME_LIMIT = 3000;
 /** How old the last read of the log may be for a replay from the ring buffer. Milliseconds. */
 const MAX_STALENESS = 1000;
 /** The pause after a read that failed. Milliseconds. */
@@ -38,6 +38,8 @@ export interface ReplayOptions {
   missed: MissedEvents;
   /** Nothing is written while the node might not know who is hidden from whom. */
   freshness: Freshness;
+  /** How long a position may be ahead of the log before it is none of it. Milliseconds. */
+  aheadLimit: number;
   metrics: Metrics;
   log: Logger;
 }
@@ -62,6 +64,7 @@ export class Replay {
   readonly #readLog: ReplayOptions['readLog'];
   readonly #missed: MissedEvents;
   readonly #freshness: Freshness;
+  readonly #aheadLimit: number;
   readonly #metrics: Metrics;
   readonly #log: Logger;
   /** Bounded by the subscribers: each waits for one page, or one answer. */
@@ -70,12 +73,13 @@ export class Replay {
     pathOf: ({ senders }) => senders,
   });
 
-  constructor({ feed, members, readLog, missed, freshness, metrics, log }: ReplayOptions) {
+  constructor({ feed, members, readLog, missed, freshness, aheadLimit, metrics, log }: ReplayOptions) {
     this.#feed = feed;
     this.#members = members;
     this.#readLog = readLog;
     this.#missed = missed;
     this.#freshness = freshness;
+    this.#aheadLimit = aheadLimit;
     this.#metrics = metrics;
     this.#log = log;
   }
@@ -146,7 +150,7 @@ export class Replay {
       if (epoch !== undefined && epoch !== this.#feed.epoch) {
         if (readAt >= came) return 'epoch_changed';
       } else if (after > this.#feed.seq) {
-        if (knownAt >= entered) return 'future';
+        if (knownAt >= entered && performance.now() >= entered + this.#aheadLimit) return 'future';
       } else if (readAt >= came - MAX_STALENESS)
         return after < this.#feed.logFloor && !this.#isQuiet(subscriber, after) ? 'too_old' : undefined;
       if (performance.now() >= entered + BEHIND_TIME_LIMIT) return 'unread';

@@ -35,6 +35,8 @@ export interface TopicChangesOptions {
   missed: MissedEvents;
   relations: RelationMemory<FeedSubscriber>;
   freshness: Freshness;
+  /** See `ReplayOptions`. */
+  aheadLimit: number;
   /** Runs a read of the log for a subscriber, in its turn. */
   inTurn: <T>(subscriber: FeedSubscriber, read: () => Promise<T>) => Promise<T>;
   catchUp: (subscriber: FeedSubscriber) => void;
@@ -68,14 +70,15 @@ export class TopicChanges {
     subscriber: FeedSubscriber,
     { topics, from, epoch }: SubscribeRequest,
   ): Promise<SubscribeAnswer> {
-    const { feed, members, relations } = this.#options;
+    const { feed, members, relations, aheadLimit } = this.#options;
     requireRoom(subscriber, topics);
     const asked = Subscription.of(topics);
     const came = performance.now();
     const isHere = () => epoch === undefined || epoch === feed.epoch;
     const position = () => (subscriber.feed === 'live' ? members.positionOf(subscriber) : feed.seq);
     /** Ahead of the log, as only a look at all of it can tell: this node may be behind. */
-    const isAhead = (at: number) => at > feed.seq && feed.knownAt >= came;
+    const isAhead = (at: number) =>
+      at > feed.seq && feed.knownAt >= came && performance.now() >= came + aheadLimit;
     const isReached = () => from === undefined || !isHere() || position() >= from || isAhead(from);
     if (from !== undefined && from > feed.seq) feed.wake();
     void relations.ready(subscriber, asked.hasHome);

@@ -22,6 +22,7 @@ export function deliveryOn(feed: Follower, pool: pg.Pool): Delivery {
       relations: (users) => readRelations(pool, users),
       followChanges: (...changes) => readFollowChanges(pool, ...changes),
     },
+    usesReplicas: false,
     slices: new TimeSlices(0),
     metrics: createMetrics(),
     log: createLogger('silent'),
