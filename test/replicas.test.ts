@@ -1,12 +1,17 @@
 import { expect } from 'chai';
 import pg from 'pg';
-import { Database } from '../server/database/connection.ts';
+import { QueryTypes } from 'sequelize';
+import { createFeedPool, Database, databaseErrorCode } from '../server/database/connection.ts';
+import { DatabaseIdentity } from '../server/database/identity.ts';
 import { migrate } from '../server/database/migrate.ts';
+import { Replicas } from '../server/database/replicas.ts';
 import { createLogger } from '../server/logger.ts';
 import { FeedReader } from '../server/posts/feed-reader.ts';
 import type { ListPosts } from '../server/posts/schemas.ts';
 import { FaultyPostgres } from './faults/postgres.ts';
 import { appendPosts } from './support/append-sql.ts';
+import { readyOf } from './support/sockets.ts';
+import { TcpProxy } from './support/tcp-proxy.ts';
 import { until } from './support/waiting.ts';
 import { type Answer, createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -393,6 +398,211 @@ describe('read replicas', () => {
     await until('reads from it', async () => (await reads()).replica > replica + 20);
     await reading.stop();
     expectUses(3);
+  });
+
+  type Share = Awaited<ReturnType<Replicas['share']>>;
+  /** The replica alone, without a service that uses it. */
+  const withReplicas = async (
+    use: (replicas: Replicas, answeredBy: string[]) => Promise<void>,
+    urls = [standby.url(DATABASE)],
+  ) => {
+    const silent = createLogger('silent');
+    const [databaseUrl, answeredBy] = [postgres.url(DATABASE), [] as string[]];
+    const db = new Database({ url: databaseUrl, pool: 4, log: silent });
+    const feedPool = createFeedPool(databaseUrl, silent, 2);
+    const [head] = await postgres.query<{ epoch: string }>(DATABASE, 'select epoch::text from feed_head');
+    const identity = new DatabaseIdentity(() => Promise.reject(new Error('not asked')), silent);
+    const replicas = new Replicas({
+      ...{ urls, databaseUrl, db, feedPool, identity },
+      pool: 2,
+      maxAge: 600_000,
+      epoch: () => head!.epoch,
+      reopened: () => Promise.resolve(),
+      mayUse: () => true,
+      onRead: (by) => answeredBy.push(by),
+      log: silent,
+    });
+    replicas.start();
+    try {
+      await until('the replicas to be used', () => replicas.all.every(({ isInUse }) => isInUse));
+      await use(replicas, answeredBy);
+    } finally {
+      await replicas.stop();
+      await feedPool.end();
+      await db.close();
+    }
+  };
+  /** A share that the replica answers. */
+  const shareOf = async (
+    replicas: Replicas,
+    answeredBy: string[],
+    user: Parameters<Replicas['share']>[0] = 'service',
+  ) => {
+    let share: Share | undefined;
+    await until('the replica to be chosen', async () => {
+      share = await replicas.share(user);
+      return answeredBy.at(-1) === 'replica';
+    });
+    answeredBy.length = 0;
+    return share!;
+  };
+  const isOnStandby = async (share: Share) => {
+    const [row] = await share.query<{ standby: boolean }>('select pg_is_in_recovery() as standby', {
+      type: QueryTypes.SELECT,
+    });
+    return row?.standby;
+  };
+  const failureOf = (work: Promise<unknown>) =>
+    work.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+
+  it('are not asked for the rest of an answer once they have been away', async () => {
+    await withReplicas(async (replicas, answeredBy) => {
+      const [replica] = replicas.all;
+      const share = await shareOf(replicas, answeredBy);
+      expect(await isOnStandby(share)).to.equal(true);
+      await standby.down();
+      await until('the replica to be out of use', () => !replica!.isInUse);
+      await standby.up();
+      await until('the replica to be used again', () => replica!.isInUse);
+      expect(await isOnStandby(share)).to.equal(false);
+      expect(answeredBy).to.deep.equal(['primary']);
+      expect(await isOnStandby(await shareOf(replicas, answeredBy))).to.equal(true);
+    });
+  });
+
+  it('are not followed by the primary for what has taken too long, or whose client has left', async () => {
+    await withReplicas(async (replicas, answeredBy) => {
+      const asleep = `from pg_stat_activity where pid <> pg_backend_pid() and state = 'active' and query like '%pg_sleep(%'`;
+      const cancel = async (count: number) => {
+        await until('the statements on the replica', async () => {
+          return (await standby.query(DATABASE, `select ${asleep}`)).length === count;
+        });
+        await standby.query(DATABASE, `select pg_cancel_backend(pid) ${asleep}`);
+      };
+      const share = await shareOf(replicas, answeredBy);
+      const slow = failureOf(share.query('select pg_sleep(8)'));
+      await cancel(1);
+      expect(databaseErrorCode(await slow)).to.equal('57014');
+      expect(answeredBy).to.deep.equal([]);
+
+      const slowRead = failureOf(
+        replicas.readLog((source) => source.query('select pg_sleep(3)') as Promise<unknown>),
+      );
+      await cancel(1);
+      expect(databaseErrorCode(await slowRead)).to.equal('57014');
+      expect(answeredBy).to.deep.equal(['replica']);
+
+      const [client, gone] = [new AbortController(), new Error('the client has left')];
+      const left = await shareOf(replicas, answeredBy, { senders: ['a'], signal: client.signal });
+      const busy = [1, 2].map(() => failureOf(share.query('select pg_sleep(8)')));
+      const waiting = failureOf(left.query('select 1'));
+      await until('it to wait', () => replicas.all[0]!.db.waiting === 1);
+      client.abort(gone);
+      expect(await waiting).to.equal(gone);
+      await cancel(2);
+      await Promise.all(busy);
+      expect(await failureOf(left.query('select 1'))).to.equal(gone);
+      expect(answeredBy).to.deep.equal([]);
+    });
+  });
+
+  it('behind one address are used one at a time, and give nothing older', async () => {
+    const second = await postgres.standby();
+    const lost = `select pg_terminate_backend(pid) from pg_stat_activity where application_name in ('tidings-replica', 'tidings-replica-feed')`;
+    let ports = [standby.port];
+    let turn = 0;
+    const proxy = await TcpProxy.start({ targets: () => [ports[(turn += 1) % ports.length]!] });
+    try {
+      await start(standby.url(DATABASE, proxy.port));
+      await until('the replica to be used', replicasAreUsed);
+      ports = [second.port, second.port, standby.port];
+      await second.query('postgres', 'select pg_wal_replay_pause()');
+      const [ada, ben] = [await world!.user(), await world!.user()];
+      await seeOwnWrites(ada, ben, 3);
+      const reading = readers(ada, [await write(ada, 'one', 'text')]);
+      await reading.more(100);
+      await until('reads from it', async () => (await reads()).replica > 20);
+      await reading.stop();
+      await until('a word of it', () => told('The address leads to several servers.') > 0);
+      expect(told('The address leads to several servers.')).to.equal(1);
+      expect([told('cannot be used'), told('the replica is used for reads')]).to.deep.equal([0, 1]);
+
+      await second.query('postgres', 'select pg_wal_replay_resume()');
+      ports = [second.port];
+      await standby.query(DATABASE, lost);
+      await until('the other to be used', async () => {
+        await list(ada);
+        return told('the replica is used for reads') === 2;
+      });
+      await until('reads from the other', async () => {
+        await list(ada);
+        const used = `select from pg_stat_activity where application_name = 'tidings-replica'`;
+        return (await second.query(DATABASE, used)).length > 0;
+      });
+      await seeOwnWrites(ada, ben, 2);
+    } finally {
+      await world?.close();
+      world = undefined;
+      await proxy.stop();
+      await second.stop();
+    }
+  });
+
+  it('stay in use while single connections are refused or killed', async () => {
+    await postgres.query('postgres', `create role reader login password 'reader' connection limit 4`);
+    await postgres.query('postgres', 'grant pg_read_all_data, pg_monitor to reader');
+    await until('the role on the replica', async () => {
+      const found = await standby.query('postgres', `select from pg_roles where rolname = 'reader'`);
+      return found.length === 1;
+    });
+    const url = new URL(standby.url(DATABASE));
+    url.username = url.password = 'reader';
+    await start(url.href);
+    await until('the replica to be used', replicasAreUsed);
+    const user = await world!.user();
+    const reading = readers(user, [await write(user, 'one', 'some text')]);
+    await until('a refused connection', async () => {
+      await reading.more(20);
+      return told('the replica has no room for a read') > 0;
+    });
+    for (let n = 0; n < 10; n += 1) {
+      await standby.query(
+        DATABASE,
+        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidings-replica'`,
+      );
+      await reading.more(20);
+    }
+    const { replica } = await reads();
+    await until('reads from it', async () => (await reads()).replica > replica + 20);
+    await reading.stop();
+    expect([told('cannot be used'), told('the replica is used for reads')]).to.deep.equal([0, 1]);
+    expect(told('the replica has no room for a read')).to.equal(1);
+  });
+
+  it('may be ahead: a position that the primary has a moment later is none of the future', async () => {
+    const { ctx } = await startUsed();
+    const { feed, delivery } = ctx;
+    const user = await world!.user();
+    const socket = world!.socket({ token: user.token, topics: ['thread:1'] });
+    expect(await readyOf(socket)).to.include({ outcome: 'current' });
+    const [epoch, after] = [feed.epoch, feed.seq + 1];
+    const polled = user.get(`/events?after=${after}&epoch=${epoch}`);
+    const resumed = readyOf(world!.socket({ token: user.token, after, epoch }));
+    const subscribed = new Promise<object>((resolve) =>
+      socket.emit('subscribe', { topics: ['thread:2'], from: after }, resolve),
+    );
+    await until('all to have come', () => delivery.size === 3);
+    for (let looks = 0; looks < 3; looks += 1) await feed.reopened();
+    const event = appendPosts(`values ('post:deleted', 999999999, '{"id":999999999}'::json)`);
+    await postgres.query(DATABASE, event);
+    await postgres.query(DATABASE, 'select from number_events(500)');
+    const { status, body } = await polled;
+    expect(status, JSON.stringify(body)).to.equal(200);
+    expect(await resumed).to.include({ outcome: 'current', seq: after });
+    expect(await subscribed).to.deep.equal({ ok: true, data: { seq: after, events: [] } });
   });
 
   it('need not be there at the start', async () => {

@@ -5,7 +5,7 @@ import { type DatabaseHost, describeHost } from '../config/connection-config.ts'
 import { cutOff } from '../library-internals/postgres.ts';
 import type { Logger } from '../logger.ts';
 import { connectClient } from './client.ts';
-import { createFeedPool, Database, databaseErrorCode, type FeedPool, isUnavailable } from './connection.ts';
+import { createFeedPool, Database, databaseErrorCode, type FeedPool } from './connection.ts';
 import { isSamePlace, type Place, placeOf, replicaFault } from './place.ts';
 import type { PrimaryPosition, WalPosition } from './primary-position.ts';
 import { sessionLimits } from './session.ts';
@@ -21,6 +21,10 @@ const RETRY = 1000;
 /** How long a read waits for it to catch up, and the longest pause between two looks. Milliseconds. */
 const PATIENCE = 40;
 const LOOK = 8;
+/** How often a read is tried while its new connections lead to other servers. */
+const ATTEMPTS = 5;
+/** After so many connections in a row that lead to other servers, the address is asked anew where it leads. */
+const MOVED = 20;
 
 /** A replica cannot be used, or no longer. SQLSTATE 08006. */
 class ReplicaAway extends Error {
@@ -28,9 +32,26 @@ class ReplicaAway extends Error {
   readonly code = '08006';
 }
 
+/** A new connection leads to another server than the one that is asked where it stands. SQLSTATE 08001. */
+class OtherServer extends Error {
+  override readonly name = 'OtherServer';
+  readonly code = '08001';
+}
+
+interface Standing {
+  /** How far it has replayed. */
+  wal: number;
+  isStandby: boolean;
+  epoch: string | null;
+  timeline: number;
+  /** When the server was started, to the microsecond: no other standby of the cluster has the same. */
+  started: string;
+}
+
 const STANDS = {
   name: 'replica-position',
   text: `select coalesce((pg_last_wal_replay_lsn() - '0/0')::double precision, -1) as wal,
+           extract(epoch from pg_postmaster_start_time())::text as started,
            pg_is_in_recovery() as "isStandby", h.epoch::text as epoch,
            coalesce((select r.received_tli from pg_stat_wal_receiver r), 0) as timeline
          from (select) as here left join feed_head h on true`,
@@ -59,9 +80,12 @@ interface Waiting {
 /**
  * One replica: its connections, and how far it has replayed the log of the primary.
  *
- * It is asked on a connection of its own, at intervals and whenever a read waits for it. When that fails or takes too
- * long, or when a read finds that the replica is away, all of its connections are cut, so that what waits for them goes
- * to the primary, and none is opened before the one on which it is asked.
+ * It is asked on a connection of its own, at intervals and whenever a read waits for it or has failed. When that fails
+ * or takes too long, all of its connections are cut, so that what waits for them goes to the primary, and none is opened
+ * before the one on which it is asked. A read that fails alone, as when the server is full, goes to the primary alone.
+ *
+ * An address may lead to several servers, or to another one than before. Where one stands says nothing of the others:
+ * so each new connection must lead to the server that is asked.
  *
  * Each new connection must lead to a standby of the primary's cluster with the same tables. One of a primary that was
  * put aside may have replayed more than the new one has written: so it must have the epoch of the log as well, which
@@ -84,10 +108,14 @@ export class Replica {
   readonly #clients = new Set<pg.Client>();
   #control: pg.Client | undefined;
   #inUse = false;
+  #session = 0;
   /** Whether it is up to date within the patience of a read. */
   #keepsUp = false;
   #copyOf: Place | undefined;
   #replayed = -1;
+  #started = '';
+  /** Connections in a row that led to other servers. */
+  #elsewhere = 0;
   #epoch: string | null = null;
   #behind = 0;
   #waiting: Waiting[] = [];
@@ -109,6 +137,7 @@ export class Replica {
     const identity = {
       inspect: async (client: pg.Client, timeout: number) => {
         await this.#require(client, timeout);
+        await this.#requireSameServer(client, timeout);
         this.#clients.add(client);
         client.once('end', () => this.#clients.delete(client));
         this.#requireUse();
@@ -125,6 +154,11 @@ export class Replica {
 
   get isInUse(): boolean {
     return this.#inUse;
+  }
+
+  /** Another one each time that it comes into use: it may have less then. */
+  get session(): number {
+    return this.#session;
   }
 
   /** Bytes of the primary's log that it had not replayed at the last look. */
@@ -167,11 +201,32 @@ export class Replica {
     return this.has(position);
   }
 
-  /** A read of it has failed. If the replica is away, it is not used for a while. */
-  failed(error: unknown): void {
-    if (!this.#inUse || !isAway(error)) return;
-    this.#warn(error);
-    this.#leave();
+  /**
+   * Reads from it for one who has found that it has a position.
+   * @param session which one it was then
+   * @throws {ReplicaAway} if it is another one, and what the read throws
+   */
+  async read<T>(session: number, read: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      this.#requireUse(session);
+      try {
+        const found = await read();
+        this.#requireUse(session);
+        return found;
+      } catch (error) {
+        if (attempt < ATTEMPTS && databaseErrorCode(error) === '08001') continue;
+        this.#failed(error);
+        throw error;
+      }
+    }
+  }
+
+  /** Whether it is still there, the connection shows on which it is asked: one server may refuse one connection. */
+  #failed(error: unknown): void {
+    if (!this.#inUse) return;
+    if (databaseErrorCode(error)?.startsWith('53') === true)
+      this.#warn(error, 'the replica has no room for a read: such reads go to the primary');
+    this.#pause.end();
   }
 
   #replays(wal: number): Promise<boolean> {
@@ -207,6 +262,7 @@ export class Replica {
         }
         await this.#ask(client, copyOf);
         this.#enter(copyOf);
+        if (this.#elsewhere >= MOVED) throw new ReplicaAway('The address leads to other servers by now.');
         pause = this.#settleWaiting() ? pause * 2 : 1;
         await this.#pause.for(this.#waiting.length > 0 ? Math.min(pause, LOOK) : HEARTBEAT);
       }
@@ -220,17 +276,11 @@ export class Replica {
   }
 
   async #ask(client: pg.Client, copyOf: Place): Promise<void> {
-    const { rows } = await client.query<{
-      wal: number;
-      isStandby: boolean;
-      epoch: string | null;
-      timeline: number;
-    }>(STANDS);
-    const [stands] = rows;
-    if (!stands) throw new ReplicaAway('It does not tell where it stands.');
+    const stands = await standingOf(client, TIME_LIMIT);
     const fault = replicaFault({ ...copyOf, ...stands }, copyOf);
     if (fault !== undefined) throw new ReplicaAway(fault);
     this.#replayed = Math.max(this.#replayed, stands.wal);
+    this.#started = stands.started;
     this.#epoch = stands.epoch;
   }
 
@@ -258,6 +308,8 @@ export class Replica {
   #enter(copyOf: Place): void {
     if (this.#inUse) return;
     this.#inUse = true;
+    this.#session += 1;
+    this.#elsewhere = 0;
     this.#copyOf = copyOf;
     this.#faults.clear();
     this.#options.log.info({ replica: this.name }, 'the replica is used for reads');
@@ -276,14 +328,14 @@ export class Replica {
   }
 
   /** Each reason once until it is used again. */
-  #warn(error: unknown): void {
+  #warn(
+    error: unknown,
+    message = 'the replica cannot be used: it is left out until a new connection shows that it can',
+  ): void {
     const fault = error instanceof Error ? error.message : String(error);
     if (this.#faults.has(fault)) return;
     this.#faults.add(fault);
-    this.#options.log.warn(
-      { replica: this.name, err: error },
-      'the replica cannot be used: it is left out until a new connection shows that it can',
-    );
+    this.#options.log.warn({ replica: this.name, err: error }, message);
   }
 
   /** @throws {ReplicaAway} if this connection does not lead to a replica of the primary */
@@ -295,16 +347,36 @@ export class Replica {
     if (fault !== undefined) throw new ReplicaAway(fault);
   }
 
-  #requireUse(): void {
-    if (!this.#inUse) throw new ReplicaAway('The replica is not in use.');
+  /**
+   * A server that has crashed and is back keeps the time of its start, and may have replayed less than before.
+   * @throws {OtherServer} if this connection does not lead to the server that is asked
+   * @throws {ReplicaAway} if that has gone back
+   */
+  async #requireSameServer(client: pg.Client, timeout: number): Promise<void> {
+    const replayed = this.#replayed;
+    const { started, wal } = await standingOf(client, timeout);
+    if (started !== this.#started) {
+      this.#elsewhere += 1;
+      throw new OtherServer('The connection leads to another server than that of the replica.');
+    }
+    if (wal < replayed) throw new ReplicaAway('It has replayed less than before.');
+    if (this.#elsewhere > 0)
+      this.#warn(
+        new OtherServer('The address leads to several servers.'),
+        'one of the servers behind the address of the replica is used: give each its own address',
+      );
+    this.#elsewhere = 0;
+  }
+
+  #requireUse(session = this.#session): void {
+    if (!this.#inUse || session !== this.#session) throw new ReplicaAway('The replica is not in use.');
   }
 }
 
-/**
- * Whether a read has failed since its server is away, or cannot serve more of them. What the server says of the
- * statement is not that: its time limit, or a conflict of its snapshot with what the replica replays.
- */
-function isAway(error: unknown): boolean {
-  const code = databaseErrorCode(error);
-  return isUnavailable(error) && (code === undefined || /^(E|08|53|57P|58)/.test(code));
+/** @param timeout milliseconds */
+async function standingOf(client: pg.Client, timeout: number): Promise<Standing> {
+  const { rows } = await client.query<Standing>({ ...STANDS, query_timeout: timeout } as pg.QueryConfig);
+  const [stands] = rows;
+  if (!stands) throw new ReplicaAway('It does not tell where it stands.');
+  return stands;
 }

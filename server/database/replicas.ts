@@ -1,6 +1,6 @@
 import type { QueryOptions } from 'sequelize';
 import { connectionConfig } from '../config/connection-config.ts';
-import type { Database, FeedPool } from './connection.ts';
+import { type Database, databaseErrorCode, type FeedPool } from './connection.ts';
 import type { ConnectionUser, DatabaseShare } from './connection-queue.ts';
 import { PrimaryPosition, type PrimaryPositionOptions, type WalPosition } from './primary-position.ts';
 import { Replica } from './replica.ts';
@@ -78,10 +78,9 @@ export class Replicas implements ReadSource {
     if (replica) {
       onRead('replica');
       try {
-        const found = await read(replica.feedPool);
-        if (replica.isInUse) return found;
+        return await replica.read(replica.session, () => read(replica.feedPool));
       } catch (error) {
-        replica.failed(error);
+        if (isTimeUp(error)) throw error;
       }
     }
     onRead('primary');
@@ -117,12 +116,14 @@ export class Replicas implements ReadSource {
 /** See `ReadShare`: on a replica until that fails, and from then on on the primary. */
 class ReplicaShare {
   #replica: Replica | undefined;
+  readonly #session: number;
   readonly #user: ConnectionUser;
   readonly #db: Database;
   readonly #onRead: ReplicasOptions['onRead'];
 
   constructor(replica: Replica, user: ConnectionUser, db: Database, onRead: ReplicasOptions['onRead']) {
     this.#replica = replica;
+    this.#session = replica.session;
     this.#user = user;
     this.#db = db;
     this.#onRead = onRead;
@@ -132,13 +133,22 @@ class ReplicaShare {
     const replica = this.#replica;
     if (replica) {
       try {
-        return await replica.db.share(this.#user).query(sql, options);
+        return await replica.read(this.#session, () => replica.db.share(this.#user).query(sql, options));
       } catch (error) {
-        replica.failed(error);
+        if (isTimeUp(error) || hasLeft(this.#user)) throw error;
         if (this.#replica) this.#onRead('primary');
         this.#replica = undefined;
       }
     }
     return this.#db.share(this.#user).query(sql, options);
   }
+}
+
+/** Whether a read has taken as long as it may. A conflict with what the replica replays has another code. */
+function isTimeUp(error: unknown): boolean {
+  return databaseErrorCode(error) === '57014';
+}
+
+function hasLeft(user: ConnectionUser): boolean {
+  return typeof user !== 'string' && user.signal?.aborted === true;
 }
