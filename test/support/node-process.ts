@@ -150,13 +150,14 @@ export class NodeProcess {
       return 'late' as const;
     };
     const code = await Promise.race([this.#exit, late()]);
+    const { ran } = watch;
     ended = true;
     if (code !== 0)
       this.#blame(
         code === 'late' ? 'did not end within 10 s of SIGTERM' : `ended on SIGTERM with ${String(code)}`,
       );
     if (code === 'late') await this.kill();
-    return watch.passed;
+    return ran;
   }
 
   /** SIGSTOP: it runs no further, but its connections stand. */

@@ -28,12 +28,12 @@ export class Stopwatch {
   readonly #began = Date.now();
   readonly #paused = paused + sinceLook();
   readonly #waited = waitedForProcessor('self');
-  /** What each of the others had waited at the beginning. */
-  readonly #others: ReadonlyMap<number, number>;
+  /** What each of the others had waited at the beginning, and from there to the last look at which it was there. */
+  readonly #others: { pid: number; before: number; waited: number }[];
 
   /** @param others processes of whose work this is the time as well: the one that was kept from running the longest counts */
   constructor(others: readonly number[] = []) {
-    this.#others = new Map(others.map((pid) => [pid, waitedForProcessor(pid)]));
+    this.#others = others.map((pid) => ({ pid, before: waitedForProcessor(pid), waited: 0 }));
   }
 
   /** Milliseconds by the clock. */
@@ -51,7 +51,9 @@ export class Stopwatch {
   }
 
   get #othersPaused(): number {
-    return Math.max(0, ...[...this.#others].map(([pid, waited]) => waitedForProcessor(pid) - waited));
+    for (const other of this.#others)
+      other.waited = Math.max(other.waited, waitedForProcessor(other.pid) - other.before);
+    return Math.max(0, ...this.#others.map(({ waited }) => waited));
   }
 
   /** Milliseconds in which something could be done. */
