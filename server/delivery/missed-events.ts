@@ -22,12 +22,6 @@ const RING_PAGE = 2000;
 const PROBE_PAGE = 200;
 /** One look-up in an index costs about as much as so many events of a page that all clients share. */
 const PROBE_COST = 25;
-/**
- * Index entries that one look reads at most: each of its look-ups may find a whole page. Where these would be more, a
- * look reaches no further than so many events, and so many times as far again until it has found half a page.
- */
-const MOST_ENTRIES = 20_000;
-const FURTHER = 16;
 
 export interface MissedEventsOptions {
   feed: Pick<Follower, 'seq' | 'recent'>;
@@ -109,7 +103,9 @@ export class MissedEvents {
       // Of one who takes what many write, a page of the log may have as much as that many look-ups find.
       const page = cost > 2 * PAGE_ROWS ? await this.#page(position) : undefined;
       if (page && wantedIn(page.entries, probe) * cost >= PROBE_PAGE * page.entries.length) return page;
-      return this.#lookUp(probe, position, seq);
+      const found = await this.#probe(probe, position, seq, PROBE_PAGE);
+      // It may have ended by its number or its size: what follows is for the next look.
+      return found && { entries: found, last: found.at(-1)?.seq ?? seq, source: 'log' };
     }
     return this.#page(position);
   }
@@ -120,20 +116,6 @@ export class MissedEvents {
     if (entries[0]?.seq !== position + 1) return undefined;
     const known = entries.filter((entry) => entry.seq <= this.#feed.seq);
     return { entries: known, last: known.at(-1)?.seq ?? position, source: 'log' };
-  }
-
-  /** @returns undefined if the log does not reach back so far */
-  async #lookUp(probe: Probe, position: number, seq: number): Promise<EventRange | undefined> {
-    let reach = lookUpsOf(probe) * PROBE_PAGE > MOST_ENTRIES ? MOST_ENTRIES : Infinity;
-    for (;;) {
-      const end = Math.min(seq, position + reach);
-      const found = await this.#probe(probe, position, end, PROBE_PAGE);
-      // It may have ended by its number or its size: what follows is for the next look.
-      const last = found?.at(-1)?.seq ?? end;
-      if (!found || end === seq || found.length >= PROBE_PAGE / 2)
-        return found && { entries: found, last, source: 'log' };
-      reach *= FURTHER;
-    }
   }
 
   /**

@@ -94,21 +94,40 @@ const pageOf = (which: string): string => `with next as (
 
 const page = { name: 'log-page', text: pageOf('e.seq > $1') };
 
-/** The events of some topics and some authors, by the index of each. */
+/** Index entries that are read first at most, of all topics and authors together. */
+const MOST_ENTRIES = 20_000;
+
+/** SQL: of each row `k` of a list, so many at most of its events behind a position, by an index. */
+const ofEach = (list: string, index: string, after: string, limit: string) => `${list}
+    cross join lateral (
+      select p.seq from ${index} and p.seq > ${after} and p.seq <= $6 order by p.seq limit ${limit}
+    ) p`;
+const byTopic = 'event_topics p where p.topic = k.topic';
+const byAuthor = 'event_log p where p.author_id = k.author';
+
+/**
+ * The events of some topics and some authors, by the index of each: the first `$7` of each one, then more of those whose first
+ * ones all lie before the place where the page can end. Fewer than `$2` different events do, so these are few, however many
+ * are looked up.
+ */
 const probedPage = {
   name: 'log-probe',
-  text: pageOf(`e.seq > $1 and e.seq <= $6 and e.seq = any (array(
-    select found.seq from (
-      select t.seq from unnest($4::text[]) as k (topic)
-      cross join lateral (
-        select p.seq from event_topics p where p.topic = k.topic and p.seq > $1 and p.seq <= $6 order by p.seq limit $2
-      ) t
-      union
-      select a.seq from unnest($5::bigint[]) as k (author)
-      cross join lateral (
-        select p.seq from event_log p where p.author_id = k.author and p.seq > $1 and p.seq <= $6 order by p.seq limit $2
-      ) a
-    ) found order by found.seq limit $2
+  text: pageOf(`e.seq = any (array(
+    with first as materialized (
+      select k.topic, null::bigint as author, p.seq from ${ofEach('unnest($4::text[]) as k (topic)', byTopic, '$1', '$7')}
+      union all
+      select null, k.author, p.seq from ${ofEach('unnest($5::bigint[]) as k (author)', byAuthor, '$1', '$7')}
+    ), cut as materialized (
+      select topic, author, max(seq) as seq from first group by topic, author
+      having count(*) = $7 and max(seq) < coalesce(
+        (select distinct seq from first order by seq offset $2 - 1 limit 1), $6)
+    )
+    select seq from first
+    union
+    select p.seq from ${ofEach('cut as k', byTopic, 'k.seq', '$2')}
+    union
+    select p.seq from ${ofEach('cut as k', byAuthor, 'k.seq', '$2')}
+    order by seq limit $2
   ))`),
 };
 
@@ -163,7 +182,8 @@ export interface Probe {
 
 /**
  * The events of some topics and authors between two positions, without the first one, in order: at most `limit`, and at
- * most a megabyte of them, but one at least if there is one.
+ * most a megabyte of them, but one at least if there is one. Beside one look-up for each topic and author it reads some 30,000 entries of the
+ * indexes at most, whatever the log has.
  * @returns undefined if the log does not reach back to the first position
  */
 export async function probeLog(
@@ -173,7 +193,8 @@ export async function probeLog(
   upTo: number,
   limit: number,
 ): Promise<LogEntry[] | undefined> {
-  const values = [after, limit, PAGE_BYTES, topics, authors, upTo];
+  const each = Math.min(limit, Math.max(1, Math.floor(MOST_ENTRIES / (topics.length + authors.length))));
+  const values = [after, limit, PAGE_BYTES, topics, authors, upTo, each];
   const { rows } = await source.query({ ...probedPage, values });
   // Asked afterwards: what was not pruned by then had not been pruned before.
   const floor = await source.query({ name: 'log-floor', text: 'select floor from feed_head', values: [] });
