@@ -148,7 +148,7 @@ async function migrateWhenUp(
       await refuseTransactionPooling(databaseUrl);
       if (migrationUrl !== undefined) {
         used = migrationUrl;
-        await refuseTransactionPooling(migrationUrl);
+        await refuseTransactionPooling(migrationUrl, { variable: 'MIGRATION_DATABASE_URL' });
         await requireSameDatabase(migrationUrl, databaseUrl);
         await requireUsableDatabase(migrationUrl, MIGRATION_CONNECTIONS);
         await migrateForService(migrationUrl, databaseUrl, say);

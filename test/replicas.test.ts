@@ -3,6 +3,8 @@ import pg from 'pg';
 import { QueryTypes } from 'sequelize';
 import { createFeedPool, Database, databaseErrorCode } from '../server/database/connection.ts';
 import { DatabaseIdentity } from '../server/database/identity.ts';
+import { readConfig } from '../server/config.ts';
+import { findReplicaFaults } from '../server/doctor/environment-checks.ts';
 import { migrate } from '../server/database/migrate.ts';
 import { Replicas } from '../server/database/replicas.ts';
 import { createLogger } from '../server/logger.ts';
@@ -10,6 +12,7 @@ import { FeedReader } from '../server/posts/feed-reader.ts';
 import type { ListPosts } from '../server/posts/schemas.ts';
 import { FaultyPostgres } from './faults/postgres.ts';
 import { appendPosts } from './support/append-sql.ts';
+import { type BouncerOptions, PgBouncer } from './support/pgbouncer.ts';
 import { readyOf } from './support/sockets.ts';
 import { TcpProxy } from './support/tcp-proxy.ts';
 import { until } from './support/waiting.ts';
@@ -603,6 +606,70 @@ describe('read replicas', () => {
     expect(status, JSON.stringify(body)).to.equal(200);
     expect(await resumed).to.include({ outcome: 'current', seq: after });
     expect(await subscribed).to.deep.equal({ ok: true, data: { seq: after, events: [] } });
+  });
+
+  it('are not used through a pooler in transaction mode, not even one that had another', async () => {
+    const session: BouncerOptions = { settings: { pool_mode: 'session' } };
+    const transaction: BouncerOptions = { settings: { pool_mode: 'transaction' } };
+    const bouncer = await PgBouncer.start(standby.url(DATABASE), transaction);
+    try {
+      await start(bouncer.url);
+      await until('the refusal', () => told('DATABASE_REPLICA_URL leads through a pooler') === 1);
+      expect(told('the replica is used for reads')).to.equal(0);
+      await bouncer.reload(session);
+      await until('the replica to be used', replicasAreUsed);
+      const user = await world!.user();
+      const reading = readers(user, [await write(user, 'one', 'some text')]);
+      await until('reads from it', async () => (await reads()).replica > 20);
+      await bouncer.reload(transaction);
+      await until('the other mode to be noticed', async () => !(await replicasAreUsed()));
+      await until('the refusal', () => told('DATABASE_REPLICA_URL leads through a pooler') === 2);
+      await reading.stop();
+    } finally {
+      await world?.close();
+      world = undefined;
+      await bouncer.stop();
+    }
+  });
+
+  it('are examined by the doctor', async () => {
+    const bouncer = await PgBouncer.start(standby.url(DATABASE), { settings: { pool_mode: 'transaction' } });
+    const client = new pg.Client({ connectionString: postgres.url(DATABASE) });
+    await client.connect();
+    try {
+      const examined = async (replicaUrl: string, pool = '10') => {
+        const config = readConfig({
+          DATABASE_URL: postgres.url(DATABASE),
+          DATABASE_REPLICA_URL: replicaUrl,
+          DATABASE_POOL: pool,
+        });
+        return (await findReplicaFaults(config, client)).map(({ what }) => what);
+      };
+      const replica = standby.url(DATABASE);
+      const wrong = new URL(replica);
+      wrong.password = 'wrong';
+      const one = `The replica 127.0.0.1:${standby.port} is not used:`;
+      expect(await examined(replica)).to.deep.equal([]);
+      expect(await examined(`${replica} ${postgres.url(DATABASE)}`)).to.deep.equal([
+        `The replica 127.0.0.1:${postgres.port} is not used: It is not a standby.`,
+      ]);
+      expect(await examined(standby.url('postgres'))).to.deep.equal([
+        `${one} Its address names another database or schema than DATABASE_URL.`,
+      ]);
+      const [refused = ''] = await examined(wrong.href);
+      expect(refused).to.include(`${one} password authentication failed`);
+      const [untrusted = ''] = await examined(`${replica}?sslmode=require`);
+      expect(untrusted).to.include('does not support SSL');
+      const [absent = ''] = await examined(standby.url(DATABASE, 1));
+      expect(absent).to.include('ECONNREFUSED');
+      const [full = ''] = await examined(replica, '198');
+      expect(full).to.include('and 201 are needed');
+      const [shared = ''] = await examined(bouncer.url);
+      expect(shared).to.include('DATABASE_REPLICA_URL leads through a pooler');
+    } finally {
+      await client.end();
+      await bouncer.stop();
+    }
   });
 
   it('need not be there at the start', async () => {

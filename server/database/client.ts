@@ -21,6 +21,8 @@ export interface ClientOptions {
   keepAliveDelay?: number;
   /** Of several pools that must lead to one database: looks at each new connection before anyone gets it. */
   identity?: Pick<DatabaseIdentity, 'inspect'>;
+  /** Which variable has the address, for messages. Default: DATABASE_URL. */
+  variable?: string;
   /** In place of the hosts of the address, whether or not they only read. */
   hosts?: Pick<HostChoice, 'choose' | 'forget'>;
 }
@@ -45,6 +47,7 @@ export function clientClass(
   const config = connectionConfig(databaseUrl);
   const choice = options.hosts ?? choiceOf(databaseUrl, config);
   const timeout = options.connectTimeout ?? config.connectTimeout;
+  const { settings = {}, variable = 'DATABASE_URL' } = options;
 
   class TidingsClient extends ConfirmedClient {
     constructor(given: pg.ClientConfig = {}) {
@@ -87,7 +90,7 @@ export function clientClass(
         throw explainConnectFailure(error, config.ssl !== false);
       }
       try {
-        this.opened(await applySettings(this, config.settings, options.settings ?? {}, timeout));
+        this.opened(await applySettings(this, config.settings, settings, timeout, variable));
         if (config.readWrite && !options.hosts)
           await requireReadWrite(this, timeout).catch((error: unknown) => {
             choice.forget(host);

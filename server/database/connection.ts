@@ -165,7 +165,7 @@ export interface DatabaseOptions {
 }
 
 /** How a replica is connected to. */
-export type ReplicaConnection = Pick<ClientOptions, 'hosts' | 'connectTimeout'>;
+export type ReplicaConnection = Pick<ClientOptions, 'hosts' | 'connectTimeout' | 'variable'>;
 
 /** How long a read on a replica waits for a lock that is replayed there, before it goes to the primary. Milliseconds. */
 const REPLICA_LOCK_TIMEOUT = 500;

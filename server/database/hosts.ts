@@ -72,7 +72,7 @@ async function ask(config: ConnectionConfig, host: DatabaseHost): Promise<void> 
   try {
     await client.connect();
     if (config.readWrite) {
-      await applySettings(client, config.settings, {}, config.connectTimeout);
+      await applySettings(client, config.settings, {}, config.connectTimeout, 'DATABASE_URL');
       await requireReadWrite(client, config.connectTimeout);
     }
   } catch (error) {
@@ -90,6 +90,11 @@ export async function requireReadWrite(client: pg.Client, timeout: number): Prom
   } as pg.QueryConfig);
   if (rows[0]?.transaction_read_only !== 'off')
     throw Object.assign(new Error('the server is read-only'), { code: '25006' });
+}
+
+/** One host, whatever becomes of it. */
+export function only(host: DatabaseHost): Pick<HostChoice, 'choose' | 'forget'> {
+  return { choose: () => Promise.resolve(host), forget: () => undefined };
 }
 
 /** The options for `pg`, without the host. */

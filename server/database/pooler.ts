@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { Loop } from '../async/loop.ts';
 import type { Logger } from '../logger.ts';
-import { connectClient } from './client.ts';
+import { type ClientOptions, connectClient } from './client.ts';
 import type { DatabaseClient } from './confirmed-client.ts';
 import type { DatabaseIdentity } from './identity.ts';
 import { requireOwnSession, SharedSession } from './session.ts';
@@ -16,10 +16,14 @@ const INTERVAL = 1000;
 /**
  * Refuses a pooler that does not give each connection its own server session, such as PgBouncer in transaction and
  * statement mode. It is detected by its behaviour, not by its name or settings.
+ * @param where which variable has the address, and which of its hosts is meant
  * @throws {SharedSession} and what connecting throws
  */
-export async function refuseTransactionPooling(databaseUrl: string): Promise<void> {
-  const options = { name: 'tidings probe', queryTimeout: TIMEOUT };
+export async function refuseTransactionPooling(
+  databaseUrl: string,
+  where: Pick<ClientOptions, 'hosts' | 'variable'> = {},
+): Promise<void> {
+  const options = { name: 'tidings probe', queryTimeout: TIMEOUT, ...where };
   const clients = [await connectClient(databaseUrl, options)];
   const [first] = clients;
   try {
@@ -28,7 +32,7 @@ export async function refuseTransactionPooling(databaseUrl: string): Promise<voi
       (error: unknown) => {
         if (!String(error).includes('timeout')) throw error;
         throw new Error(
-          'the pooler that DATABASE_URL leads through gives no second connection to the server: its pool ' +
+          `the pooler that ${where.variable ?? 'DATABASE_URL'} leads through gives no second connection to the server: its pool ` +
             '(PgBouncer: default_pool_size, pool_size) must hold the connections of all processes',
           { cause: error },
         );
@@ -53,7 +57,8 @@ async function requireOwnSessions(first: DatabaseClient, second: DatabaseClient)
   await requireOwn(first);
   await second.query('begin').catch((error: unknown) => {
     // What PgBouncer says in statement mode.
-    if (String(error).includes('statement pooling')) throw new SharedSession();
+    if (String(error).includes('statement pooling'))
+      throw new SharedSession(second.session?.variable ?? 'DATABASE_URL');
     throw error;
   });
   try {

@@ -5,13 +5,21 @@ import { type DatabaseHost, describeHost } from '../config/connection-config.ts'
 import { cutOff } from '../library-internals/postgres.ts';
 import type { Logger } from '../logger.ts';
 import { connectClient } from './client.ts';
+import type { DatabaseClient } from './confirmed-client.ts';
 import { createFeedPool, Database, databaseErrorCode, type FeedPool } from './connection.ts';
+import { only } from './hosts.ts';
 import { isSamePlace, type Place, placeOf, replicaFault } from './place.ts';
+import { refuseTransactionPooling } from './pooler.ts';
 import type { PrimaryPosition, WalPosition } from './primary-position.ts';
-import { sessionLimits } from './session.ts';
+import { sessionLimits, SharedSession } from './session.ts';
+
+/** Which variable has the addresses. */
+export const VARIABLE = 'DATABASE_REPLICA_URL';
 
 /** Connections for reads of the log: as many replays read at once. */
 const LOG_CONNECTIONS = 2;
+/** Connections to a replica beside those for requests. */
+export const FURTHER_CONNECTIONS = LOG_CONNECTIONS + 1;
 /** How long a connection may take to open, and an answer to where the replica stands. Milliseconds. */
 const CONNECT_TIMEOUT = 1000;
 const TIME_LIMIT = 700;
@@ -46,12 +54,14 @@ interface Standing {
   timeline: number;
   /** When the server was started, to the microsecond: no other standby of the cluster has the same. */
   started: string;
+  /** The process that answers. */
+  pid: number;
 }
 
 const STANDS = {
   name: 'replica-position',
   text: `select coalesce((pg_last_wal_replay_lsn() - '0/0')::double precision, -1) as wal,
-           extract(epoch from pg_postmaster_start_time())::text as started,
+           extract(epoch from pg_postmaster_start_time())::text as started, pg_backend_pid() as pid,
            pg_is_in_recovery() as "isStandby", h.epoch::text as epoch,
            coalesce((select r.received_tli from pg_stat_wal_receiver r), 0) as timeline
          from (select) as here left join feed_head h on true`,
@@ -86,6 +96,8 @@ interface Waiting {
  *
  * An address may lead to several servers, or to another one than before. Where one stands says nothing of the others:
  * so each new connection must lead to the server that is asked.
+ *
+ * A pooler in between must give each connection a session of its own, as for the primary.
  *
  * Each new connection must lead to a standby of the primary's cluster with the same tables. One of a primary that was
  * put aside may have replayed more than the new one has written: so it must have the epoch of the log as well, which
@@ -133,6 +145,7 @@ export class Replica {
         forget: () => undefined,
       },
       connectTimeout: CONNECT_TIMEOUT,
+      variable: VARIABLE,
     };
     const identity = {
       inspect: async (client: pg.Client, timeout: number) => {
@@ -242,16 +255,18 @@ export class Replica {
     const { url, host, primary } = this.#options;
     const copyOf = primary.place;
     if (!copyOf) return;
+    const where = { hosts: only(host), variable: VARIABLE };
     const client = await connectClient(url, {
       name: 'tidings-replica-position',
       settings: sessionLimits({ statement: TIME_LIMIT, lock: TIME_LIMIT, idleInTransaction: 10_000 }),
-      hosts: { choose: () => Promise.resolve(host), forget: () => undefined },
+      ...where,
       connectTimeout: CONNECT_TIMEOUT,
       queryTimeout: TIME_LIMIT,
       identity: { inspect: (opened, timeout) => this.#require(opened, timeout) },
     });
     this.#control = client;
     try {
+      if (client.isPooled) await refuseTransactionPooling(url, where);
       let pause = 1;
       for (let beat = -Infinity; this.#control === client && !this.#loop.signal.aborted;) {
         if (primary.place && !isSamePlace(copyOf, primary.place))
@@ -275,8 +290,10 @@ export class Replica {
     }
   }
 
-  async #ask(client: pg.Client, copyOf: Place): Promise<void> {
+  async #ask(client: DatabaseClient, copyOf: Place): Promise<void> {
     const stands = await standingOf(client, TIME_LIMIT);
+    // The pooler has been given another mode.
+    if (stands.pid !== client.processId) throw new SharedSession(VARIABLE);
     const fault = replicaFault({ ...copyOf, ...stands }, copyOf);
     if (fault !== undefined) throw new ReplicaAway(fault);
     this.#replayed = Math.max(this.#replayed, stands.wal);

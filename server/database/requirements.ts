@@ -40,6 +40,13 @@ export const WITHHELD_TABLES = `
      and not (has_table_privilege(oid, 'insert') and has_table_privilege(oid, 'update')
        and has_table_privilege(oid, 'delete')))`;
 
+/** How many connections the role `r` may open to the database `d`. */
+export const CONNECTION_LIMIT = `
+  least(
+    current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer,
+    case when r.rolconnlimit >= 0 and not r.rolsuper then r.rolconnlimit end,
+    case when d.datconnlimit >= 0 and not r.rolsuper then d.datconnlimit end)`;
+
 /**
  * Makes sure that the service can run on a database before anything is changed in it.
  * @param connections that this service opens at most
@@ -75,10 +82,7 @@ export async function databaseFault(client: pg.ClientBase, connections: number):
       ${WITHHELD_TABLES} as withheld,
       (select min(owner) from ours) as table_owner,
       r.rolname as role,
-      least(
-        current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer,
-        case when r.rolconnlimit >= 0 and not r.rolsuper then r.rolconnlimit end,
-        case when d.datconnlimit >= 0 and not r.rolsuper then d.datconnlimit end) as limit
+      ${CONNECTION_LIMIT} as limit
     from pg_roles r cross join pg_database d
     left join lateral (
       select nspname::text, owner from named where not has_schema_privilege(oid, 'usage') limit 1) closed on true
@@ -112,7 +116,15 @@ function faultOf(facts: Facts, connections: number): string | undefined {
     return `The role ${facts.role} may not read and write all of ${facts.withheld}: ${granted(facts.table_owner)}.`;
   if (facts.read_only)
     return 'The database cannot be written to: it is a standby, or default_transaction_read_only is on for the server, the database or the role.';
-  if (facts.limit < connections)
-    return `The role ${facts.role} may open ${facts.limit} connections to the database, and ${connections} are needed: raise max_connections or the connection limit of the role or the database, or lower DATABASE_POOL or WORKERS.`;
-  return undefined;
+  return connectionFault(facts, connections);
+}
+
+/** Why a role may not open as many connections as the service needs, as a sentence; undefined if it may. */
+export function connectionFault(
+  { role, limit }: Pick<Facts, 'role' | 'limit'>,
+  connections: number,
+): string | undefined {
+  return limit >= connections
+    ? undefined
+    : `The role ${role} may open ${limit} connections to the database, and ${connections} are needed: raise max_connections or the connection limit of the role or the database, or lower DATABASE_POOL or WORKERS.`;
 }

@@ -66,6 +66,8 @@ const MARK = 'tidings.session';
 
 /** What a connection is set to, and by which it is known again. */
 export interface Session {
+  /** Which variable has its address, for messages. */
+  variable: string;
   /** The process of the server. Behind a pooler it is not the one that the connection was told of. */
   pid: number;
   mark: string;
@@ -76,9 +78,10 @@ export class SharedSession extends Error {
   override readonly name = 'SharedSession';
   readonly code = '08004';
 
-  constructor() {
+  /** @param variable which has the address */
+  constructor(variable: string) {
     super(
-      'DATABASE_URL leads through a pooler that does not give each connection its own server session: in transaction or statement ' +
+      `${variable} leads through a pooler that does not give each connection its own server session: in transaction or statement ` +
         'mode (PgBouncer: pool_mode), or balancing between servers (Pgpool-II: load_balance_mode). Locks, settings and ' +
         'prepared statements would not stay with their connection. Use pool_mode = session, load_balance_mode = off, or the ' +
         'address of PostgreSQL itself',
@@ -91,10 +94,10 @@ class SettingsLost extends Error {
   override readonly name = 'SettingsLost';
   readonly code = '08004';
 
-  constructor(names: readonly string[]) {
+  constructor(names: readonly string[], variable: string) {
     super(
       `Settings that Tidings makes on a database connection are not in effect (${names.join(', ')}): ` +
-        'DATABASE_URL leads through a pooler that undoes it. Use the address of PostgreSQL itself',
+        `${variable} leads through a pooler that undoes it. Use the address of PostgreSQL itself`,
     );
   }
 }
@@ -132,6 +135,7 @@ const INSUFFICIENT_PRIVILEGE = '42501';
  * @param wanted settings of DATABASE_URL, which a server that does not know one of them refuses
  * @param settings beyond ours, or in place of them
  * @param timeout milliseconds
+ * @param variable which has the address, for messages
  * @throws {SharedSession} if the second statement has met another session
  * @throws {ConfigError} if the role may not change a setting that it was given
  */
@@ -140,6 +144,7 @@ export async function applySettings(
   wanted: Readonly<Record<string, string>>,
   settings: Readonly<Record<string, string>>,
   timeout: number,
+  variable: string,
 ): Promise<Session> {
   const ask = <R extends pg.QueryResultRow>(text: string, values: unknown[]) =>
     client.query<R>({ text, values, query_timeout: timeout } as pg.QueryConfig);
@@ -165,9 +170,9 @@ export async function applySettings(
     [rows.map(({ name }) => name), rows.map(({ value }) => value)],
   );
   const { pid = 0, lost = [] } = found[0] ?? {};
-  if (lost.includes(MARK)) throw new SharedSession();
-  if (lost.length > 0) throw new SettingsLost(lost);
-  return { pid, mark };
+  if (lost.includes(MARK)) throw new SharedSession(variable);
+  if (lost.length > 0) throw new SettingsLost(lost, variable);
+  return { variable, pid, mark };
 }
 
 /** Ours win over those of the address: they are what the service relies on. */
@@ -193,7 +198,7 @@ function settingsLists(
  */
 export async function requireOwnSession(
   client: pg.ClientBase,
-  { pid, mark }: Session,
+  { variable, pid, mark }: Session,
   timeout: number,
 ): Promise<void> {
   const { rows } = await client.query<{ own: boolean }>({
@@ -201,7 +206,7 @@ export async function requireOwnSession(
     values: [pid, mark],
     query_timeout: timeout,
   } as pg.QueryConfig);
-  if (rows[0]?.own !== true) throw new SharedSession();
+  if (rows[0]?.own !== true) throw new SharedSession(variable);
 }
 
 /** @throws {ConfigError} with what ends it, if the role has settings that it may not change, and the error otherwise */

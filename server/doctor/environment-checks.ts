@@ -1,9 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Config } from '../config.ts';
+import { connectionConfig, type DatabaseHost, describeHost } from '../config/connection-config.ts';
+import { withConnection } from '../database/client.ts';
 import { handmadeDrift } from '../database/drift.ts';
 import type { FunctionState } from '../database/functions.ts';
+import { only } from '../database/hosts.ts';
 import { pendingChanges } from '../database/migrate.ts';
+import { type Place, placeOf, replicaFault } from '../database/place.ts';
+import { refuseTransactionPooling } from '../database/pooler.ts';
+import { FURTHER_CONNECTIONS, VARIABLE } from '../database/replica.ts';
+import { CONNECTION_LIMIT, connectionFault } from '../database/requirements.ts';
 import { createMetrics } from '../ops/metrics.ts';
 import { createLogger } from '../logger.ts';
 import { openRedis } from '../redis.ts';
@@ -49,6 +56,48 @@ export async function findDrift(databaseUrl: string): Promise<Finding[]> {
   return (await handmadeDrift(databaseUrl)).map((statement) => ({
     what: `The schema differs from what the migrations make. Missing: ${statement.replaceAll(/\s+/g, ' ')}`,
   }));
+}
+
+/** How long connecting to a replica may take, and each answer of it. Milliseconds. */
+const REPLICA_TIME_LIMIT = 5000;
+
+/** Whether each replica can be read from. */
+export async function findReplicaFaults(config: Readonly<Config>, primary: pg.Client): Promise<Finding[]> {
+  const reason = (error: unknown) =>
+    `${error instanceof Error && error.message !== '' ? error.message : 'no connection'}.`;
+  const place = await placeOf(primary, REPLICA_TIME_LIMIT).catch(reason);
+  if (typeof place === 'string')
+    return [{ what: `No replica is used, since the database does not tell which one it is: ${place}` }];
+  const connections = config.databasePool + FURTHER_CONNECTIONS;
+  const found: Finding[] = [];
+  for (const url of config.databaseReplicaUrls)
+    for (const host of connectionConfig(url).hosts) {
+      const fault = await unusable(url, host, place, connections).catch(reason);
+      if (fault !== undefined)
+        found.push({ what: `The replica ${describeHost(host)} is not used: ${fault}` });
+    }
+  return found;
+}
+
+/** Why a replica cannot be read from, as a sentence; undefined if it can. @throws what connecting throws */
+async function unusable(
+  url: string,
+  host: DatabaseHost,
+  primary: Place,
+  connections: number,
+): Promise<string | undefined> {
+  const where = { hosts: only(host), variable: VARIABLE };
+  await refuseTransactionPooling(url, where);
+  const options = { ...where, name: 'tidings doctor', connectTimeout: REPLICA_TIME_LIMIT };
+  return withConnection(url, options, async (client) => {
+    const fault = replicaFault(await placeOf(client, REPLICA_TIME_LIMIT), primary);
+    if (fault !== undefined) return fault;
+    const { rows } = await client.query<{ role: string; limit: number }>(
+      `select r.rolname as role, ${CONNECTION_LIMIT} as limit from pg_roles r cross join pg_database d
+       where r.rolname = current_user and d.datname = current_database()`,
+    );
+    return rows[0] && connectionFault(rows[0], connections);
+  });
 }
 
 /** How long the OpenID provider may take to answer. Milliseconds. */

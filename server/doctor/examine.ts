@@ -16,6 +16,7 @@ import {
   findPendingMigrations,
   findProviderFaults,
   findRedisFaults,
+  findReplicaFaults,
   lookAtFunctions,
 } from './environment-checks.ts';
 
@@ -71,6 +72,8 @@ export async function examine(
       return done;
     }
     await look('database', () => findLossySettings(client));
+    if (config.databaseReplicaUrls.length > 0)
+      await look('replicas', () => findReplicaFaults(config, client));
     if (config.redis) await look('redis', () => findRedisFaults(config, client));
     else add({ what: 'redis', findings: [], skipped: 'none is configured' });
     if (config.oidc) await look('OpenID provider', () => findProviderFaults(config));
