@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import { packageRoot } from '../server/paths.ts';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
-import type { Reader } from './support/reader.ts';
+import { comesToBe, type Reader } from './support/reader.ts';
 import type { TestUser } from './support/world.ts';
 
 const ARTEFACTS = join(packageRoot, 'test/artefacts');
@@ -96,6 +96,24 @@ describe('texts on the page', () => {
       return drawn.sort((one, other) => one.left - other.left).map(({ letter }) => letter);
     })()`);
     expect(order).to.deep.equal(['#', 't', '@', 'c']);
+    reader.expectClean();
+  });
+
+  it('are folded again to where their reader is', async () => {
+    const line = `${'Some words. '.repeat(10)}\n\n`;
+    await carol.post('/posts', { title: 'Long', content: line.repeat(80) });
+    for (let number = 1; number <= 12; number += 1)
+      await carol.post('/posts', { title: `Before ${number}`, content: '' });
+    await page.reload();
+    await reader.post('Long').getByRole('button', { name: 'More' }).click();
+    const less = reader.post('Long').getByRole('button', { name: 'Less' });
+    await less.scrollIntoViewIfNeeded();
+    const before = (await less.boundingBox())?.y;
+    await less.click();
+    const more = reader.post('Long').getByRole('button', { name: 'More' });
+    await more.waitFor();
+    expect((await more.boundingBox())?.y).to.be.closeTo(before ?? 0, 2);
+    await comesToBe(() => page.evaluate('document.activeElement.textContent'), 'More');
     reader.expectClean();
   });
 

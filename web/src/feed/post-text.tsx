@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { PostView } from 'tidings-client';
 import { say } from '../languages/say.ts';
 import { MarkedText } from './linked-text.tsx';
@@ -19,7 +19,18 @@ export function PostText({ post, whole = false }: PostTextProps) {
   const [open, setOpen] = useState(false);
   const [overflows, setOverflows] = useState(false);
   const element = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  const button = useRef<HTMLButtonElement>(null);
+  /** Where the button was in the window when it folded the text. CSS pixels. */
+  const foldedAt = useRef<number | undefined>(undefined);
+  // It stays there, with the text above it: else the reader would be far below the post.
+  useLayoutEffect(() => {
+    const before = foldedAt.current;
+    foldedAt.current = undefined;
+    if (before === undefined || !button.current) return;
+    window.scrollBy({ top: button.current.getBoundingClientRect().top - before, behavior: 'instant' });
+  }, [open]);
+  // Ended with the rendering that unfolds it: the unfolded text overflows nothing, and its button would go.
+  useLayoutEffect(() => {
     const target = element.current;
     if (!target || open) return undefined;
     const observer = new ResizeObserver(() => setOverflows(target.scrollHeight > target.clientHeight + 1));
@@ -39,7 +50,16 @@ export function PostText({ post, whole = false }: PostTextProps) {
         <MarkedText text={open ? text : squeezed} of={post} />
       </div>
       {(overflows || open) && (
-        <button type="button" class="more" aria-expanded={open} onClick={() => setOpen(!open)}>
+        <button
+          ref={button}
+          type="button"
+          class="more"
+          aria-expanded={open}
+          onClick={({ currentTarget }) => {
+            if (open) foldedAt.current = currentTarget.getBoundingClientRect().top;
+            setOpen(!open);
+          }}
+        >
           {say(open ? 'post.fold' : 'post.unfold')}
         </button>
       )}
