@@ -734,6 +734,17 @@ describe('the page', () => {
       () => alice.page.evaluate('document.activeElement.querySelector("h2")?.textContent'),
       'Typed: jkv?/',
     );
+    // Also while something is asked about it.
+    const asked = await postByCarol('Asked about');
+    await alice.goToTop();
+    await alice.post('Asked about').getByRole('button', { name: 'Report' }).click();
+    await alice.page.getByRole('dialog').getByLabel('Note').fill('This');
+    await carol.delete(`/posts/${asked.id}`);
+    await alice.shows(alice.post('Asked about'), 0);
+    await comesToBe(
+      () => alice.page.evaluate('document.activeElement.querySelector("h2")?.textContent'),
+      'Typed: jkv?/',
+    );
     alice.expectClean();
   });
 

@@ -24,6 +24,8 @@ export function useYieldedFocus(article: Article, leaving: boolean): void {
   useLayoutEffect(() => {
     const going = article.current;
     if (!leaving || !going?.contains(document.activeElement)) return;
+    // While one is open, nothing else can have the focus.
+    going.querySelector<HTMLDialogElement>('dialog[open]')?.close();
     // The next one may be in another chunk of the list.
     const posts = [...(going.closest('.entries')?.querySelectorAll<HTMLElement>('.post') ?? [])];
     const at = posts.indexOf(going);
