@@ -184,6 +184,29 @@ describe('writing on the page', () => {
     return letGo;
   };
 
+  it('leaves a reader who has scrolled on where they are when it is sent', async () => {
+    const elsewhere = createClient({ url: opened!.world.url });
+    await elsewhere.logIn({ email: reader.email, password: PASSWORD });
+    for (let number = 1; number <= 12; number += 1)
+      await elsewhere.posts.create({ title: `Read ${number}`, content: '' });
+    await reader.goToTop();
+    let isDown = true;
+    await page.route('**/posts', (route) =>
+      isDown && route.request().method() === 'POST' ? route.abort() : route.continue(),
+    );
+    await title().fill('Sent while reading');
+    await composer().getByRole('button', { name: 'Publish' }).click();
+    await page.getByText('is sent when the connection is back').waitFor();
+    await page.mouse.wheel(0, 1000);
+    await until('scrolled down', () => page.evaluate<boolean>('scrollY > 500'));
+    isDown = false;
+    await page.getByText('Your post is published.').waitFor();
+    expect(await page.evaluate('scrollY')).to.be.above(500);
+    await page.unroute('**/posts');
+    await reader.goToTop();
+    reader.expectClean({ networkMayFail: true });
+  });
+
   it('lets go of what was sent also in a form that is drawn while it is under way', async () => {
     const letGo = await publishAndReturn('Under way');
     letGo();

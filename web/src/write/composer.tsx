@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
-import { isAttended } from '../chrome/attention.ts';
+import { isWatched } from '../chrome/attention.ts';
 import { notify } from '../chrome/notices.tsx';
 import { say } from '../languages/say.ts';
 import { idempotencyKey } from './idempotency-key.ts';
@@ -40,7 +40,7 @@ export function Composer() {
     const key = idempotencyKey(unsent, 'post', post);
     const answer = await visit.timeline.store.create(post, { idempotencyKey: key });
     // Nobody is led away from what they write meanwhile, here or at another place.
-    const isWaitedFor = unsent.wasSent('post', words) && isAttended(section.current);
+    const isWaitedFor = unsent.wasSent('post', words) && isWatched(section.current);
     if (isWaitedFor) leave();
     if (!published) visit.drafts.put(answer);
     if (published && isWaitedFor) visit.published(answer);

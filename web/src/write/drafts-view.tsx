@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PostAnswer } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
-import { isAttended } from '../chrome/attention.ts';
+import { isWatched } from '../chrome/attention.ts';
 import { useHeldEntries } from '../chrome/held-entries.ts';
 import { useKeptFocus } from '../chrome/kept-focus.ts';
 import { notify } from '../chrome/notices.tsx';
@@ -61,7 +61,7 @@ function DraftCard({ draft, onDone }: { draft: PostAnswer; onDone: () => void })
     setBusy(true);
     try {
       const post = await visit.timeline.store.edit(draft.id, { published: true });
-      const isWaitedFor = isAttended(article.current);
+      const isWaitedFor = isWatched(article.current);
       visit.drafts.drop(post.id);
       if (isWaitedFor) visit.published(post);
       else notify(say('write.published'));

@@ -2,7 +2,7 @@ import type { RefObject } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { type PostAnswer, type PostEdit, type PostView, TidingsError } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
-import { isAttended } from '../chrome/attention.ts';
+import { isAttended, isWatched } from '../chrome/attention.ts';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { usePostStore } from '../feed/post-store.ts';
@@ -65,7 +65,7 @@ export function EditPost({ post, gone = false, onDone, onAgain, article }: EditP
       drafts.put(answer);
       if (!isDraft) notify(say('edit.withdrawn'));
     }
-    const isWaitedFor = isAttended(article.current);
+    const isWaitedFor = isWatched(article.current);
     done();
     if (answer.published && isDraft) {
       drafts.drop(answer.id);

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PostAnswer, PostView } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
-import { isAttended } from '../chrome/attention.ts';
+import { isWatched } from '../chrome/attention.ts';
 import { prefersStillness } from '../chrome/motion.ts';
 import { notify } from '../chrome/notices.tsx';
 import { say } from '../languages/say.ts';
@@ -50,7 +50,7 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
   const reply = async (words: Words) => {
     const { content } = words;
     const { id } = await send(content, idempotencyKey(unsent, what, { content }));
-    const isAwaited = isAttended(section.current);
+    const isAwaited = isWatched(section.current);
     if (unsent.wasSent(what, words) && isAwaited) showReply(id);
     else notify(say('reply.sent'));
   };
