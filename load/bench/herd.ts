@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
-import { makeAccounts } from '../accounts.ts';
 import { call } from '../rest.ts';
 import { Crowd } from './crowd.ts';
+import { makeMembers } from './members.ts';
 import { type Line, newLine } from './rounds.ts';
 import { costOf } from './server-cost.ts';
 import { type Stage, withClient } from './stage.ts';
@@ -16,7 +16,7 @@ const TOGETHER = 400;
 const INTERVAL = 20;
 const REST = 10_000;
 
-/** All clients of a process come back at once, each so many events behind, beside somebody who reads pages. */
+/** All clients of a process, each of another user, come back at once, so many events behind, beside somebody who reads pages. */
 export async function herd(stage: Stage): Promise<Line[]> {
   const sockets = Math.ceil(SOCKETS / stage.scale);
   const databaseUrl = await stage.database();
@@ -35,7 +35,7 @@ export async function herd(stage: Stage): Promise<Line[]> {
   });
   await withClient(databaseUrl, async (database) => {
     const server = await stage.server(databaseUrl, { MAX_CONNECTIONS: '18000' });
-    const tokens = (await makeAccounts(server.url, 4)).map(({ token }) => token);
+    const tokens = (await makeMembers(databaseUrl, sockets)).map(({ token }) => token);
     const [reader = ''] = tokens;
     for (let round = 0; round < stage.rounds; round += 1) {
       const from = await positionOf(database);

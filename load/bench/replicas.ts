@@ -1,4 +1,5 @@
 import { makeAccounts } from '../accounts.ts';
+import { inLanes } from '../lanes.ts';
 import { call } from '../rest.ts';
 import { type Line, newLine } from './rounds.ts';
 import { fillSearchedPosts } from './searched-posts.ts';
@@ -7,10 +8,12 @@ import { openClient, type Stage } from './stage.ts';
 import { startStandby } from './standby.ts';
 
 const POSTS = 40_000;
-const READS = 2000;
+/** Each list is read in pages of so many lengths, so many pages each. */
+const LENGTHS = 40;
+const PAGES = 10;
 const AT_ONCE = 16;
 /** Replies in the thread that is read. */
-const REPLIES = 60;
+const REPLIES = 300;
 /** How long the replica has to be used. Milliseconds. */
 const PATIENCE = 30_000;
 
@@ -29,7 +32,7 @@ export async function replicas(stage: Stage): Promise<Line[]> {
     body: { title: 'a thread', content: '' },
   });
   const { id: root } = body as { id: number };
-  for (let reply = 0; reply < REPLIES; reply += 1)
+  for (let reply = 0; reply < Math.ceil(REPLIES / stage.scale); reply += 1)
     await call(served.url, 'POST', `/posts/${root}/replies`, { token, body: { content: `reply ${reply}` } });
   await replicaIsUsed(served.url);
   const line = newLine({
@@ -38,10 +41,14 @@ export async function replicas(stage: Stage): Promise<Line[]> {
     limit: 'without a replica',
     reach: { atMost: 0.1 },
   });
-  const count = Math.ceil(READS / stage.scale);
-  const costOf = async (url: string) =>
-    (1000 * (await databaseCostOf(database, () => read(url, token, root, count), [REQUESTS, POSITION]))) /
-    count;
+  const lengths = Math.ceil(LENGTHS / stage.scale);
+  const costOf = async (url: string) => {
+    let reads = 0;
+    const cost = await databaseCostOf(database, async () => {
+      reads = await read(url, token, root, lengths);
+    }, [REQUESTS, POSITION]);
+    return (1000 * cost) / reads;
+  };
   for (let round = 0; round < stage.rounds + 1; round += 1) {
     const [theirs, ours] = [await costOf(without.url), await costOf(served.url)];
     if (round === 0) continue; // to warm up
@@ -59,28 +66,31 @@ async function replicaIsUsed(url: string): Promise<void> {
   throw new Error('the replica is not used');
 }
 
-/** Reads lists of every kind, each with a second page, so many at once. */
-async function read(url: string, token: string, root: number, count: number): Promise<void> {
-  let begun = 0;
-  const reader = async () => {
-    while (begun < count) {
-      const number = begun;
-      begun += 2;
-      const lists = [
-        '/posts?',
-        '/posts?sort=top&',
-        '/posts?sort=hot&',
-        `/posts?search=${wordOf(number)}&`,
-        `/posts/${root}/replies?`,
-      ];
-      // Of many lengths: a page that was read a moment ago would be given out again.
-      const path = `${lists[(number / 2) % lists.length]}limit=${10 + (Math.floor(number / 10) % 40)}`;
+/**
+ * Reads on in lists of every kind, so many at once. No address comes twice: a page that was read a moment ago would be given
+ * out again.
+ * @returns how many pages it read
+ */
+async function read(url: string, token: string, root: number, lengths: number): Promise<number> {
+  const lists = Array.from({ length: lengths }, (_, at) => at).flatMap((at) =>
+    [
+      '/posts?',
+      '/posts?sort=top&',
+      '/posts?sort=hot&',
+      `/posts?search=${wordOf(at)}&`,
+      `/posts/${root}/replies?`,
+    ].map((list) => `${list}limit=${10 + at}`),
+  );
+  let reads = 0;
+  await inLanes(lists.length, AT_ONCE, async (number) => {
+    let path = lists[number];
+    for (let page = 0; path !== undefined && page < PAGES; page += 1) {
+      reads += 1;
       const { headers } = await call(url, 'GET', path, { token });
-      const next = /<([^>]+)>; rel="next"/.exec(headers.get('link') ?? '')?.[1];
-      if (next !== undefined) await call(url, 'GET', next, { token });
+      path = /<([^>]+)>; rel="next"/.exec(headers.get('link') ?? '')?.[1];
     }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, reader));
+  });
+  return reads;
 }
 
 const wordOf = (number: number) => ['ferry', 'obelisk', 'gangway', 'lantern'][number % 4] ?? '';

@@ -22,7 +22,7 @@ const VOTES_EACH = 500;
 const FOLLOWS_EACH = 20;
 /** The first user follows so many, the second one so many. */
 const FOLLOWS_OF_FIRST = [5000, 500] as const;
-/** Replies to one post: the widest thread. */
+/** Replies to one post, the widest thread: fewer below 140,000 posts, of which it has 7 %. */
 const WIDE = 10_000;
 const TAGS = 1000;
 const YEARS = 3;
