@@ -61,7 +61,7 @@ export async function connections(stage: Stage): Promise<Line[]> {
       limit: 'a bare ws connection',
       ours: ours.map((found) => found.memory / 1024),
       theirs: theirs.map((found) => found.memory / 1024),
-      reach: { atMost: 1.6 },
+      reach: { atMost: 1.3 },
       notes: [`${sockets} on one process, resident memory after a garbage collection`],
     },
     {
@@ -70,7 +70,7 @@ export async function connections(stage: Stage): Promise<Line[]> {
       limit: 'a bare ws upgrade',
       ours: ours.map((found) => found.cpu),
       theirs: theirs.map((found) => found.cpu),
-      reach: { atMost: 2 },
+      reach: { atMost: 1.8 },
       notes: [
         `by the clock, 100 at once: ${wall(ours)} ms each, bare ${wall(theirs)} ms`,
         'what those who stand already cost meanwhile, measured at rest, is taken off',
