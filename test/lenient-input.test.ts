@@ -75,6 +75,24 @@ describe('an input that says nothing', () => {
     expect(detail).to.include('"last-event-id"').and.not.include('"value"');
   });
 
+  it('is told what it needs in words that name its fields', async () => {
+    const password = 'correct horse battery';
+    const said = async (method: string, path: string, body: unknown) => {
+      const answer = await ada.request<{ detail: string }>(method, path, body);
+      expect(answer.status).to.equal(422);
+      return answer.body.detail;
+    };
+    const names = { username: 'ada', email: 'ada@example.org' };
+    expect(await said('POST', '/login', { password })).to.include(
+      '"body" must have one of the fields [username, email]',
+    );
+    expect(await said('POST', '/login', { ...names, password })).to.include(
+      '"body" must have only one of the fields [username, email]',
+    );
+    expect(await said('PATCH', '/users/me', {})).to.match(/^"body" must have one of the fields \[username, bio/);
+    expect(await said('POST', '/posts', [])).to.equal('"body" must be of type object.');
+  });
+
   it('stays a fault in a JSON body', async () => {
     expect(faultsOf(await ada.post('/posts', { title: 'x', content: '', published: null }))).to.deep.equal([
       'body.published',

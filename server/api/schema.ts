@@ -134,19 +134,21 @@ const messages = {
   'string.invisible': compiled('{{#label}} must contain a visible character'),
   'string.pattern.name': compiled('{{#label}} must be {{#name}}'),
   'object.unknown': compiled('{{#label}} is not a known field'),
+  'object.missing': compiled('{{#label}} must have one of the fields {{#peersWithLabels}}'),
+  'object.xor': compiled('{{#label}} must have only one of the fields {{#peersWithLabels}}'),
 } as unknown as Joi.LanguageMessages;
 
 export type InputPlace = 'body' | 'query' | 'path' | 'header' | 'payload' | 'auth';
 
 /**
  * One input against its schema: the clean value, or every fault at once.
- * @param name what the input is called, where it is one value and not an object of fields
+ * @param name what the input is called as a whole
  */
 export function check<S extends Joi.AnySchema>(
   schema: S,
   place: InputPlace,
   value: unknown,
-  name = 'value',
+  name: string = place,
 ): { value: Infer<S>; errors?: never } | { value?: never; errors: FieldError[] } {
   const shadow = ownProto(value);
   if (shadow)
