@@ -89,7 +89,9 @@ describe('an input that says nothing', () => {
     expect(await said('POST', '/login', { ...names, password })).to.include(
       '"body" must have only one of the fields [username, email]',
     );
-    expect(await said('PATCH', '/users/me', {})).to.match(/^"body" must have one of the fields \[username, bio/);
+    expect(await said('PATCH', '/users/me', {})).to.match(
+      /^"body" must have one of the fields \[username, bio/,
+    );
     expect(await said('POST', '/posts', [])).to.equal('"body" must be of type object.');
   });
 
