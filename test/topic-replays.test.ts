@@ -276,15 +276,18 @@ describe('what a home of thousands has missed', () => {
   const FOLLOWED = 2000;
   const HEAD = 100_000;
   /**
+   * @param authorOf undefined of events that are for the user alone
    * @param cut how many events of a look have a megabyte
    * @returns the looks at the indexes and the pages that it took to find everything from the floor on
    */
-  async function readAll(authorOf: (seq: number) => number, cut = Infinity) {
-    const log = Array.from({ length: HEAD }, (_, at) => ({
-      ...postEntry(at + 1),
-      authorId: authorOf(at + 1),
-    }));
-    const byAuthor = new Map<number, LogEntry[]>();
+  async function readAll(authorOf: (seq: number) => number | undefined, cut = Infinity) {
+    const log = Array.from({ length: HEAD }, (_, at): LogEntry => {
+      const authorId = authorOf(at + 1) ?? null;
+      return { ...postEntry(at + 1), authorId, audience: authorId === null ? 'user:1' : 'public' };
+    });
+    const isWanted = ({ authorId, audience }: LogEntry) =>
+      audience === 'user:1' || (authorId ?? Infinity) <= FOLLOWED + 1;
+    const byAuthor = new Map<number | null, LogEntry[]>();
     for (const entry of log) {
       const own = byAuthor.get(entry.authorId);
       if (own) own.push(entry);
@@ -325,16 +328,21 @@ describe('what a home of thousands has missed', () => {
       const { looks } = spent;
       const range = await missed.far(Subscription.of(['home']), member, position);
       expect(spent.looks - looks).to.be.at.most(1);
-      for (const { seq, authorId } of range!.entries) if (authorId! <= FOLLOWED + 1) found.push(seq);
+      found.push(...range!.entries.filter(isWanted).map(({ seq }) => seq));
       expect(range!.last).to.be.greaterThan(position);
       position = range!.last;
     }
-    expect(found).to.deep.equal(log.filter(({ authorId }) => authorId <= FOLLOWED + 1).map(({ seq }) => seq));
+    expect(found).to.deep.equal(log.filter(isWanted).map(({ seq }) => seq));
     return spent;
   }
 
   it('is read in pages that all share where they write much of the log', async () => {
     const spent = await readAll((seq) => 2 + ((seq * 7919) % (2 * FOLLOWED)));
+    expect(spent).to.deep.equal({ looks: 0, pages: HEAD / PAGE_ROWS });
+  });
+
+  it('is read in pages that all share where much of it is for the user alone', async () => {
+    const spent = await readAll((seq) => (seq % 2 === 0 ? undefined : 1_000_000 + seq));
     expect(spent).to.deep.equal({ looks: 0, pages: HEAD / PAGE_ROWS });
   });
 

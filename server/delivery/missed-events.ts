@@ -158,8 +158,13 @@ function lookUpsOf({ topics, authors }: Probe): number {
   return topics.length + authors.length;
 }
 
-/** How many of these events are by authors that are looked up. */
-function wantedIn(entries: readonly LogEntry[], { authors }: Probe): number {
-  const wanted = new Set(authors);
-  return entries.filter(({ authorId }) => authorId !== null && wanted.has(authorId)).length;
+/** How many of these events are found by what is looked up. */
+function wantedIn(entries: readonly LogEntry[], probe: Probe): number {
+  const [authors, topics] = [new Set(probe.authors), new Set(probe.topics)];
+  return entries.filter(
+    (entry) =>
+      (entry.authorId !== null && authors.has(entry.authorId)) ||
+      topics.has(entry.audience) ||
+      entry.topics.some((topic) => topics.has(topic)),
+  ).length;
 }
