@@ -98,7 +98,12 @@ function addressList(name: string): Variable<string[]> {
 }
 
 function integer(name: string, fallback: number, atLeast: number, atMost = Infinity): Variable<number> {
-  return { name, schema: Joi.number().integer().min(atLeast).max(atMost).default(fallback) };
+  const allowed = atMost === Infinity ? `of ${atLeast} or more` : `from ${atLeast} to ${atMost}`;
+  const schema = Joi.number().integer().min(atLeast).max(atMost);
+  return {
+    name,
+    schema: schema.messages({ '*': `{{#label}} must be a whole number ${allowed}` }).default(fallback),
+  };
 }
 
 /** A span of time such as `15m`, as milliseconds. */
@@ -123,7 +128,16 @@ function oneOf<T extends string>(name: string, fallback: NoInfer<T>, values: rea
 /** Field of the configuration → its variable. */
 const variables = {
   nodeEnv: oneOf('NODE_ENV', 'development', ['development', 'test', 'production']),
-  host: variable<string>('HOST', Joi.string().hostname().default('127.0.0.1')),
+  host: variable<string>(
+    'HOST',
+    Joi.string()
+      .hostname()
+      .messages({
+        'string.hostname':
+          '{{#label}} must be a name or an address without a port, such as 127.0.0.1, or 0.0.0.0 for all',
+      })
+      .default('127.0.0.1'),
+  ),
   port: integer('PORT', 3000, 0, 65_535),
   /** Unset: the embedded database in `dataDir`. */
   databaseUrl: databaseAddress('DATABASE_URL'),
@@ -158,7 +172,9 @@ const variables = {
   ),
   workers: variable<number | 'auto'>(
     'WORKERS',
-    Joi.alternatives(Joi.number().integer().min(1).max(256), Joi.valid('auto')).default(1),
+    Joi.alternatives(Joi.number().integer().min(1).max(256), Joi.valid('auto'))
+      .messages({ '*': '{{#label}} must be a whole number from 1 to 256, or auto' })
+      .default(1),
   ),
   /** The first signs, all verify. Empty: made and kept in `dataDir`. */
   jwtSecrets: variable<string[]>(
@@ -317,7 +333,10 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     Object.entries(withoutEmpty(env)).filter(([key]) => variableNames.includes(key)),
   );
   const result = environment.validate(given, { abortEarly: false, errors: { wrap: { label: false } } });
-  if (result.error) throw new ConfigError(result.error.details.map((detail) => detail.message).join('\n'));
+  if (result.error) {
+    // A number may break several rules, which are one sentence.
+    throw new ConfigError([...new Set(result.error.details.map((detail) => detail.message))].join('\n'));
+  }
   const read = result.value as Record<string, unknown>;
   const values = Object.fromEntries(
     Object.entries(variables).map(([field, { name }]) => [field, read[name]]),

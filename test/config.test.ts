@@ -227,6 +227,21 @@ describe('the configuration', () => {
     for (const name of ['PORT', 'BCRYPT_COST', 'LOG_LEVEL', 'TALLY_WINDOW']) expect(message).to.contain(name);
   });
 
+  it('tells what a number may be, and an address to listen on', () => {
+    const allowed = {
+      PORT: 'a whole number from 0 to 65535',
+      BCRYPT_COST: 'a whole number from 4 to 16',
+      WORKERS: 'a whole number from 1 to 256, or auto',
+      MAX_CONNECTIONS: 'a whole number of 1 or more',
+    };
+    for (const [name, what] of Object.entries(allowed))
+      for (const value of ['x', '-1', '2.5'])
+        expect(refusal({ [name]: value }), value).to.equal(`${name} must be ${what}`);
+    expect(refusal({ HOST: '127.0.0.1:3000' })).to.match(
+      /^HOST must be .* without a port, such as 127\.0\.0\.1/,
+    );
+  });
+
   it('names the variable of an address that is at fault', () => {
     const DATABASE_URL = 'postgres://u@h/db';
     for (const [address, fault] of [
