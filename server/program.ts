@@ -7,9 +7,9 @@ import type { ListeningMessage } from './cluster/primary.ts';
 import type { WorkerSlot } from './cluster/sticky-sessions.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { describeDatabase } from './config/connection-config.ts';
-import { isComingUp } from './database/connection.ts';
+import { isComingUp, reasonOf } from './database/connection.ts';
 import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
-import { migrate } from './database/migrate.ts';
+import { migrate, MIGRATION_CONNECTIONS } from './database/migrate.ts';
 import { refuseTransactionPooling } from './database/pooler.ts';
 import { requireUsableDatabase } from './database/requirements.ts';
 import { migrateForService, requireSameDatabase } from './database/service-grants.ts';
@@ -24,8 +24,6 @@ const EXIT_CONFIG = 78;
 const DRAIN_SPREAD = 3000;
 /** How long a database that is just starting is waited for. Milliseconds. */
 const DATABASE_TIME_LIMIT = 15_000;
-/** At the same time, of the role that migrates: for the lock, the files and the look at who is in the way. */
-const MIGRATION_CONNECTIONS = 3;
 /** Connections that the embedded database allows beyond those of the workers, for tools and for its own. */
 const SPARE_CONNECTIONS = 30;
 
@@ -169,12 +167,6 @@ async function migrateWhenUp(
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   }
-}
-
-function reasonOf(error: unknown): string {
-  // A name with several addresses fails with several errors and no message.
-  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** One of several processes behind one port. Its primary tells it when to stop, and a signal to the group is for that one. */

@@ -70,6 +70,29 @@ describe('roles', () => {
     });
   });
 
+  it('cannot be given where there is no database, which is told without a stack', async () => {
+    const other = (change: Partial<URL>) => Object.assign(new URL(world.databaseUrl), change).href;
+    for (const [DATABASE_URL, said] of [
+      [other({ port: '1' }), /ECONNREFUSED/],
+      [other({ pathname: '/nowhere' }), /database "nowhere" does not exist/],
+      [other({ pathname: '/postgres' }), /relation "(users|invitations)" does not exist/],
+    ] as const)
+      for (const [file, ...args] of [
+        ['server/admin/main.ts', 'grant', 'ada', 'admin'],
+        ['server/invite/main.ts'],
+      ] as const) {
+        const failure: unknown = await run(process.execPath, [compiledProgram(file), ...args], {
+          cwd: packageRoot,
+          env: { PATH: process.env.PATH, DATABASE_URL },
+        }).catch((error: unknown) => error);
+        expect(failure).to.include({ code: 1 });
+        expect(failure)
+          .to.have.property('stderr')
+          .that.matches(said)
+          .and.matches(/^The database cannot be used: .*\n$/);
+      }
+  });
+
   it('change nothing, and note nothing, where somebody has the role or there is nobody', async () => {
     const before = await noted();
     expect(await grant('ada', 'admin')).to.deep.equal({ username: 'ada', before: 'admin' });

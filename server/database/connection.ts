@@ -98,6 +98,19 @@ export function isUnavailable(error: unknown): boolean {
   );
 }
 
+/** What an error says to an operator. */
+export function reasonOf(error: unknown): string {
+  // A name with several addresses fails with several errors and no message.
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Whether there is no connection since the address is wrong: its host, port, role, password or database. */
+export function isRefused(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.every(isRefused);
+  return /^(28|3D000|ECONN|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT)/.test(databaseErrorCode(error) ?? '');
+}
+
 /**
  * Whether a server answered that is on its way up or down, or none answered in time, as one that is very busy: it may be
  * another moment.

@@ -26,6 +26,9 @@ const MIGRATIONS = join(packageRoot, 'migrations');
 /** The files are CommonJS, which sequelize-cli can load in a package of ES modules. */
 const require = createRequire(import.meta.url);
 const MIGRATION = /\.c?js$/;
+/** What the role that migrates needs: for the lock, the files and the look at who is in the way. */
+export const MIGRATION_CONNECTIONS = 3;
+
 /** SQLSTATE 42P01. */
 const UNDEFINED_TABLE = '42P01';
 

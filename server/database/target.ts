@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, DEFAULT_DATA_DIR, withoutEmpty } from '../config.ts';
 import { createLogger } from '../logger.ts';
-import { Database } from './connection.ts';
+import { Database, isUnavailable, isRefused, reasonOf } from './connection.ts';
 import { DatabaseUrlError } from '../config/database-url-error.ts';
 import { EmbeddedUnavailable, findEmbedded, startEmbedded } from './embedded.ts';
 import { packageRoot } from '../paths.ts';
@@ -92,7 +92,10 @@ export async function main(run: () => Promise<number>): Promise<void> {
     process.exitCode = await run();
   } catch (error) {
     const known = [EmbeddedUnavailable, DatabaseUrlError, ConfigError, SharedSession];
-    console.error(known.some((kind) => error instanceof kind) ? (error as Error).message : error);
+    if (known.some((kind) => error instanceof kind)) console.error((error as Error).message);
+    else if (isUnavailable(error) || isRefused(error))
+      console.error(`The database cannot be used: ${reasonOf(error)}`);
+    else console.error(error);
     process.exitCode = 1;
   }
 }
