@@ -6,8 +6,15 @@ import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { addressFault } from '../server/config/connection-config.ts';
 import { DatabaseUrlError } from '../server/config/database-url-error.ts';
-import { migrate, migrateDown, type MigrationLog, undoLast } from '../server/database/migrate.ts';
+import {
+  migrate,
+  MIGRATION_CONNECTIONS,
+  migrateDown,
+  type MigrationLog,
+  undoLast,
+} from '../server/database/migrate.ts';
 import { withMigrationLock } from '../server/database/migration-lock.ts';
+import { requireUsableDatabase } from '../server/database/requirements.ts';
 import { migrateForService, requireSameDatabase } from '../server/database/service-grants.ts';
 import { refuseTransactionPooling } from '../server/database/pooler.ts';
 import { packageRoot } from '../server/paths.ts';
@@ -36,6 +43,7 @@ await main(() =>
     const databaseUrl = apart ? migrationUrl : serviceUrl;
     // As a node does at its start: in short tries, which stop no running node.
     if (args.length === 1 && args[0] === 'db:migrate') {
+      await requireUsableDatabase(databaseUrl, MIGRATION_CONNECTIONS);
       const log: MigrationLog = (message, extra) => console.log(message, extra ?? '');
       const names = await (apart
         ? migrateForService(migrationUrl, serviceUrl, log)

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { QueryTypes } from 'sequelize';
 import { readConfig } from '../server/config.ts';
 import { examine } from '../server/doctor/examine.ts';
+import { withConnection } from '../server/database/client.ts';
 import { requireUsableDatabase } from '../server/database/requirements.ts';
 import { createDatabase, startTestPostgres, type TestDatabase } from './support/postgres.ts';
 import { expectProblem } from './support/problems.ts';
@@ -253,6 +254,28 @@ describe('a database on which the service cannot run', () => {
         await admin.query('drop database unusable with (force)');
       }
     });
+
+  it('is refused with a sentence if it has the tables of another application, which stay as they are', async () => {
+    await admin.query("create database unusable template template0 encoding 'UTF8'");
+    const url = new URL((await startTestPostgres()).adminUrl);
+    url.pathname = '/unusable';
+    try {
+      await withConnection(url.href, { name: 'test' }, async (client) => {
+        await client.query('create table users (id int); create table other (id int)');
+        expect(await refusal(url.href)).to.match(/another application: users\..*create database/);
+        await client.query(
+          'create table "SequelizeMeta" (name text); insert into "SequelizeMeta" values (\'theirs\')',
+        );
+        expect(await refusal(url.href)).to.match(/another application: users\./);
+        await client.query('insert into "SequelizeMeta" values (\'20261124000001-accounts.cjs\')');
+        expect(await refusal(url.href), 'migrations of ours that were cut off').to.equal('none');
+        await client.query('drop table "SequelizeMeta"; drop table users');
+        expect(await refusal(url.href), "other names are in nobody's way").to.equal('none');
+      });
+    } finally {
+      await admin.query('drop database unusable with (force)');
+    }
+  });
 
   it('is refused with a sentence for settings of its role that nothing can be done about', async () => {
     const database = await createDatabase();

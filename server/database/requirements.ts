@@ -6,6 +6,12 @@ import { OWNER_OF_SCHEMA } from './migration-rights.ts';
 /** The oldest PostgreSQL that has what the migrations use. */
 const OLDEST = 140_000;
 
+const NEW_DATABASE =
+  "Make a database for Tidings with: create database tidings template template0 encoding 'UTF8' locale 'C.UTF-8'.";
+
+/** Makes the first of our tables. */
+const FIRST_MIGRATION = '20261124000001-accounts.cjs';
+
 interface Facts {
   version: number;
   version_name: string;
@@ -23,6 +29,8 @@ interface Facts {
   /** Tables of ours that the role may not read and write, and whose they are. */
   withheld: string | null;
   table_owner: string | null;
+  /** Tables with names of ours, where there is no log: of another application, or of migrations that are not complete. */
+  without_log: string | null;
   role: string;
   limit: number;
 }
@@ -81,24 +89,43 @@ export async function databaseFault(client: pg.ClientBase, connections: number):
       closed.nspname as closed, closed.owner as closed_owner,
       ${WITHHELD_TABLES} as withheld,
       (select min(owner) from ours) as table_owner,
+      (select string_agg(name, ', ' order by name) from ours where name <> 'SequelizeMeta'
+       having not bool_or(name = 'feed_head')) as without_log,
       r.rolname as role,
       ${CONNECTION_LIMIT} as limit
     from pg_roles r cross join pg_database d
     left join lateral (
       select nspname::text, owner from named where not has_schema_privilege(oid, 'usage') limit 1) closed on true
     where r.rolname = current_user and d.datname = current_database()`);
-  return rows[0] && faultOf(rows[0], connections);
+  const [facts] = rows;
+  if (facts === undefined) return undefined;
+  return faultOf(facts, connections) ?? (await foreignFault(client, facts));
+}
+
+/** Tells tables of another application, which the migrations would meet, from those of migrations that are not complete. */
+async function foreignFault(
+  client: pg.ClientBase,
+  { without_log: tables }: Facts,
+): Promise<string | undefined> {
+  if (tables === null) return undefined;
+  const { rows } = await client.query<{ noted: boolean }>(
+    `select to_regclass('"SequelizeMeta"') is not null as noted`,
+  );
+  const begun =
+    rows[0]?.noted === true &&
+    (await client.query('select from "SequelizeMeta" where name = $1', [FIRST_MIGRATION])).rowCount === 1;
+  return begun
+    ? undefined
+    : `The database has tables of another application: ${tables}. Tidings needs a database or a schema of its own. ${NEW_DATABASE}`;
 }
 
 function faultOf(facts: Facts, connections: number): string | undefined {
   if (facts.version < OLDEST)
     return `PostgreSQL ${facts.version_name} is too old: version 14 or later is required.`;
-  const anew =
-    "Make a database for Tidings with: create database tidings template template0 encoding 'UTF8' locale 'C.UTF-8'.";
   if (facts.encoding !== 'UTF8')
-    return `The database's encoding is ${facts.encoding}, but Tidings stores text in every script: UTF8 is required. ${anew}`;
+    return `The database's encoding is ${facts.encoding}, but Tidings stores text in every script: UTF8 is required. ${NEW_DATABASE}`;
   if (!facts.folds)
-    return `The database's locale does not lower-case "IRIS" to "iris" (a Turkish locale, for example), so one name could be registered twice. ${anew}`;
+    return `The database's locale does not lower-case "IRIS" to "iris" (a Turkish locale, for example), so one name could be registered twice. ${NEW_DATABASE}`;
   const granted = (owner: string | null) =>
     `set MIGRATION_DATABASE_URL to the address of ${owner}, by which Tidings grants what it needs`;
   if (facts.closed !== null && (facts.schema === null || facts.closed === facts.elsewhere))
