@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { distance } from 'fastest-levenshtein';
 import Joi from 'joi';
 import { parseRedisUrl, type RedisTarget } from './config/redis-url.ts';
 import { addressFault } from './config/connection-config.ts';
@@ -449,4 +450,18 @@ function trustedProxies(value: string): boolean | number | string | undefined {
   if (value === 'true' || value === 'false') return value === 'true';
   if (/^\d{1,2}$/.test(value)) return Number(value);
   return value.split(',').every((item) => isAddress(item.trim())) ? value : undefined;
+}
+
+/**
+ * Variables that are no settings but are spelt almost as one that is not set, each with that one: `DATABASE_URI` would leave
+ * the service on its embedded database without a word.
+ */
+export function misspelt(env: NodeJS.ProcessEnv): { given: string; meant: string }[] {
+  const unset = variableNames.filter((name) => env[name] === undefined);
+  return Object.keys(env)
+    .filter((given) => !variableNames.includes(given))
+    .flatMap((given) => {
+      const meant = unset.find((name) => distance(given.toUpperCase(), name) <= (name.length < 10 ? 1 : 2));
+      return meant === undefined ? [] : [{ given, meant }];
+    });
 }

@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import { STOP, STOP_AT_ONCE } from './cluster/stop-message.ts';
 import type { ListeningMessage } from './cluster/primary.ts';
 import type { WorkerSlot } from './cluster/sticky-sessions.ts';
-import { type Config, ConfigError, readConfig } from './config.ts';
+import { type Config, ConfigError, misspelt, readConfig } from './config.ts';
 import { describeDatabase } from './config/connection-config.ts';
 import { isComingUp, reasonOf } from './database/connection.ts';
 import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
@@ -15,6 +15,7 @@ import { requireUsableDatabase } from './database/requirements.ts';
 import { migrateForService, requireSameDatabase } from './database/service-grants.ts';
 import { beginCheck } from './library-internals/self-check.ts';
 import { createLogger, type Logger } from './logger.ts';
+import { makeFolder } from './paths.ts';
 import { Shutdown } from './shutdown.ts';
 import { STOP_SIGNALS } from './stop-signals.ts';
 
@@ -59,6 +60,8 @@ async function main(): Promise<void> {
     await work(config, log, shutdown);
     return;
   }
+  for (const { given, meant } of misspelt(process.env))
+    log.warn(`${given} is not a setting of Tidings: is ${meant} meant?`);
   for (const signal of STOP_SIGNALS) process.on(signal, () => shutdown.begin({ signal }));
   const running = await begin(config, log, shutdown);
   if (!shutdown.stopWith(() => running.stop())) process.stdout.write(`Tidings is ready at ${running.url}\n`);
@@ -67,6 +70,8 @@ async function main(): Promise<void> {
 /** The whole service: its database, brought up to date, and one process or several. */
 async function begin(config: Readonly<Config>, log: Logger, shutdown: Shutdown): Promise<Running> {
   const say = (message: string, extra: object = {}) => log.info(extra, message);
+  // Its key, or its database, is kept there.
+  if (config.databaseUrl === undefined || config.jwtSecrets.length === 0) await requireFolder(config.dataDir);
   const count = config.workers === 'auto' ? availableParallelism() : config.workers;
   if (count === 1) loadAhead(config);
   let embedded: EmbeddedPostgres | undefined;
@@ -100,6 +105,14 @@ async function begin(config: Readonly<Config>, log: Logger, shutdown: Shutdown):
   } catch (error) {
     await embedded?.stop();
     throw error;
+  }
+}
+
+async function requireFolder(dataDir: string): Promise<void> {
+  try {
+    await makeFolder(dataDir);
+  } catch (error) {
+    throw new ConfigError(`DATA_DIR must be a folder, or one that can be made: ${(error as Error).message}`);
   }
 }
 

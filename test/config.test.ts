@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Config, ConfigError, readConfig } from '../server/config.ts';
+import { type Config, ConfigError, misspelt, readConfig } from '../server/config.ts';
 import { ended, type Program, startProgram } from './support/program.ts';
 
 /** The message of the refusal. */
@@ -345,6 +345,25 @@ describe('the configuration', () => {
     expect(readConfig({ NODE_ENV: 'production', JWT_SECRET: SECRET }).jwtSecrets).to.deep.equal([SECRET]);
   });
 
+  it('tells which variables are almost a setting that is not set', () => {
+    const env = {
+      DATABASE_URI: 'x',
+      REDIS_URI: 'x',
+      MAX_CONNECTION: '5',
+      database_url: 'x',
+      HTTP_URL: 'x',
+      HOSTS: 'x',
+    };
+    expect(misspelt(env)).to.deep.equal([
+      { given: 'DATABASE_URI', meant: 'DATABASE_URL' },
+      { given: 'REDIS_URI', meant: 'REDIS_URL' },
+      { given: 'MAX_CONNECTION', meant: 'MAX_CONNECTIONS' },
+      { given: 'database_url', meant: 'DATABASE_URL' },
+      { given: 'HOSTS', meant: 'HOST' },
+    ]);
+    expect(misspelt({ DATABASE_URI: 'x', DATABASE_URL: 'x', PATH: 'x', PWD: 'x', LANG: 'C' })).to.be.empty;
+  });
+
   describe('at the start of the program', () => {
     let dataDir: string;
     const programs: Program[] = [];
@@ -359,6 +378,8 @@ describe('the configuration', () => {
     for (const [what, env, name] of [
       ['a wrong value', { PORT: 'x' }, 'PORT'],
       ['a proxy that is none', { TRUST_PROXY: 'banana' }, 'TRUST_PROXY'],
+      ['a folder for data that is a file', { DATA_DIR: import.meta.filename }, 'DATA_DIR'],
+      ['a folder for data that the kernel refuses', { DATA_DIR: '/proc/none/of/it' }, 'DATA_DIR'],
       ['a missing secret in production', { NODE_ENV: 'production' }, 'JWT_SECRET'],
       [
         'a proof of addresses without mail',

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { link, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../paths.ts';
 
 /** The minimum length of a secret. Bytes. */
 const SHORTEST = 32;
@@ -17,7 +18,7 @@ export async function storedSecret(dataDir: string): Promise<string> {
 }
 
 async function make(file: string, dataDir: string): Promise<string> {
-  await mkdir(dataDir, { recursive: true });
+  await makeFolder(dataDir);
   const draft = `${file}.${randomBytes(6).toString('hex')}`;
   await writeFile(draft, randomBytes(48).toString('base64'), { flag: 'wx', mode: 0o600 });
   try {

@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { extname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { makeFolder } from '../paths.ts';
 import type { FastPath, FastPaths } from './fast-paths.ts';
 import { useOnlyDocumented } from './postgres.ts';
 
@@ -105,7 +106,7 @@ async function checkUnlessRecorded(
   const faults = await selfCheck(names);
   // Where nothing can be written each start tries them.
   if (faults.size === 0 && state !== undefined)
-    await mkdir(folder, { recursive: true })
+    await makeFolder(folder)
       .then(() => writeFile(file, state))
       .catch(() => undefined);
   return faults;

@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../paths.ts';
 import { DueWork } from '../async/due-work.ts';
 import { isUuid } from '../text/uuid.ts';
 import type { Logger } from '../logger.ts';
@@ -67,7 +68,7 @@ export class FilePositionStore implements PositionStore {
     const next = this.#next;
     this.#next = undefined;
     try {
-      await mkdir(this.#folder, { recursive: true });
+      await makeFolder(this.#folder);
       await writeFile(`${this.#file}.new`, JSON.stringify(next));
       await rename(`${this.#file}.new`, this.#file);
     } catch (error) {

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { lchown, mkdir, mkdtemp, readFile, realpath, rmdir, stat } from 'node:fs/promises';
+import { lchown, mkdtemp, readFile, realpath, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../../paths.ts';
 import type { Account } from './account.ts';
 import { lastClaimant } from './owner.ts';
 import { freeAccount } from './own-account.ts';
@@ -37,7 +38,7 @@ const LENT = ['postgres', 'nobody'];
  */
 export async function accountsFor(dataDir: string): Promise<Accounts | undefined> {
   if (process.getuid?.() !== 0) return undefined;
-  await mkdir(dataDir, { recursive: true });
+  await makeFolder(dataDir);
   const link = join(await realpath(dataDir), 'postgres');
   const place = await realpath(link).catch(() => undefined);
   const owner = place === undefined ? undefined : await stat(join(place, 'cluster')).catch(() => stat(place));

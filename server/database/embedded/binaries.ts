@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { chmod, cp, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, cp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
+import { makeFolder } from '../../paths.ts';
 import { giveTreeTo, type Account } from './account.ts';
 import type { Accounts } from './accounts.ts';
 import { EmbeddedUnavailable, USE_DATABASE_URL } from './unavailable.ts';
@@ -99,7 +100,7 @@ async function copyTo(folder: string, native: string, keeper: Account | undefine
     // Not there yet. Made aside and renamed: a half copy is never taken for a whole one.
     const partial = `${folder}.partial`;
     await rm(partial, { recursive: true, force: true });
-    await mkdir(partial, { recursive: true });
+    await makeFolder(partial);
     await cp(native, join(partial, 'native'), {
       recursive: true,
       verbatimSymlinks: true,

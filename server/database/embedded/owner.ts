@@ -1,6 +1,7 @@
-import { chown, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, link, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFolder } from '../../paths.ts';
 import { EmbeddedUnavailable } from './unavailable.ts';
 import { identify, isSameProcess, type ProcessIdentity } from './process.ts';
 
@@ -88,7 +89,7 @@ async function attempt(folder: string): Promise<{ file: string; claim: Claim } |
   const taken = await numbers(folder);
   const number = (taken.at(-1) ?? 0) + 1;
   const file = join(folder, `owner.${number}`);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   // Written aside and linked into place: nobody ever reads half a claim.
   const draft = join(folder, `claim.${process.pid}.${Math.random().toString(36).slice(2)}`);
   await writeFile(draft, JSON.stringify(claim), { flush: true });

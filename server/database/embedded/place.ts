@@ -1,5 +1,6 @@
-import { lstat, mkdir, mkdtemp, realpath, rename, symlink } from 'node:fs/promises';
+import { lstat, mkdtemp, realpath, rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../../paths.ts';
 import { type Account, canEnter } from './account.ts';
 import { EmbeddedUnavailable, USE_DATABASE_URL } from './unavailable.ts';
 
@@ -15,7 +16,7 @@ const ELSEWHERE = '/var/lib/tidings';
  * (Under a random name, so that removing DATA_DIR and starting again gives an empty database here as everywhere.)
  */
 export async function preparePlace(dataDir: string, account: Account | undefined): Promise<string> {
-  await mkdir(dataDir, { recursive: true });
+  await makeFolder(dataDir);
   const folder = await realpath(dataDir); // the account's question is asked from another working directory
   const place = join(folder, 'postgres');
   const existing = await lstat(place).catch(() => undefined);
@@ -31,11 +32,11 @@ export async function preparePlace(dataDir: string, account: Account | undefined
     return target;
   }
   if (account === undefined || canEnter(account, folder)) {
-    await mkdir(place, { recursive: true, mode: 0o700 });
+    await makeFolder(place, 0o700);
     return place;
   }
 
-  await mkdir(ELSEWHERE, { recursive: true });
+  await makeFolder(ELSEWHERE);
   const away = await mkdtemp(join(ELSEWHERE, 'data-'));
   if (existing !== undefined) await moveAway(place, away);
   await symlink(away, place);
