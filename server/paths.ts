@@ -1,6 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /**
  * The folder that holds package.json, migrations/ and web/. Found by walking up, since the distance differs:
@@ -17,29 +16,4 @@ function findPackageRoot(from: string): string {
     }
     if (folder === dirname(folder)) throw new Error(`No package.json of "tidings" above ${from}`);
   }
-}
-
-/**
- * Makes a folder, and those above it that are missing. Node's own way (`recursive`) never returns where a folder is there
- * and refuses another one as if it were not, as /proc does.
- * @param mode of those that are made
- * @throws a system error, also if a file is in the way
- */
-export async function makeFolder(path: string, mode?: number): Promise<void> {
-  const folder = resolve(path);
-  try {
-    await mkdir(folder, { mode });
-  } catch (error) {
-    if (await isFolder(folder)) return;
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || (await isFolder(dirname(folder)))) throw error;
-    await makeFolder(dirname(folder), mode);
-    await makeFolder(folder, mode);
-  }
-}
-
-function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (state) => state.isDirectory(),
-    () => false,
-  );
 }

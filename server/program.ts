@@ -15,7 +15,7 @@ import { requireUsableDatabase } from './database/requirements.ts';
 import { migrateForService, requireSameDatabase } from './database/service-grants.ts';
 import { beginCheck } from './library-internals/self-check.ts';
 import { createLogger, type Logger } from './logger.ts';
-import { makeFolder } from './paths.ts';
+import { makeFolder } from './async/make-folder.ts';
 import { Shutdown } from './shutdown.ts';
 import { STOP_SIGNALS } from './stop-signals.ts';
 

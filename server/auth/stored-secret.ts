@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder } from '../paths.ts';
+import { makeFolder } from '../async/make-folder.ts';
 
 /** The minimum length of a secret. Bytes. */
 const SHORTEST = 32;

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { extname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { makeFolder } from '../paths.ts';
+import { makeFolder } from '../async/make-folder.ts';
 import type { FastPath, FastPaths } from './fast-paths.ts';
 import { useOnlyDocumented } from './postgres.ts';
 

@@ -1,6 +1,6 @@
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder } from '../paths.ts';
+import { makeFolder } from '../async/make-folder.ts';
 import { DueWork } from '../async/due-work.ts';
 import { isUuid } from '../text/uuid.ts';
 import type { Logger } from '../logger.ts';

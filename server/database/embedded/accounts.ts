@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { lchown, mkdtemp, readFile, realpath, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder } from '../../paths.ts';
+import { makeFolder } from '../../async/make-folder.ts';
 import type { Account } from './account.ts';
 import { lastClaimant } from './owner.ts';
 import { freeAccount } from './own-account.ts';

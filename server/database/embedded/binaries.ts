@@ -3,7 +3,7 @@ import { chmod, cp, readdir, readFile, rename, rm, symlink } from 'node:fs/promi
 import { createRequire } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
-import { makeFolder } from '../../paths.ts';
+import { makeFolder } from '../../async/make-folder.ts';
 import { giveTreeTo, type Account } from './account.ts';
 import type { Accounts } from './accounts.ts';
 import { EmbeddedUnavailable, USE_DATABASE_URL } from './unavailable.ts';

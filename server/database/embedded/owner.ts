@@ -1,7 +1,7 @@
 import { chown, link, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeFolder } from '../../paths.ts';
+import { makeFolder } from '../../async/make-folder.ts';
 import { EmbeddedUnavailable } from './unavailable.ts';
 import { identify, isSameProcess, type ProcessIdentity } from './process.ts';
 

@@ -1,6 +1,6 @@
 import { lstat, mkdtemp, realpath, rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder } from '../../paths.ts';
+import { makeFolder } from '../../async/make-folder.ts';
 import { type Account, canEnter } from './account.ts';
 import { EmbeddedUnavailable, USE_DATABASE_URL } from './unavailable.ts';
 
