@@ -9,6 +9,7 @@ import { asyncApiDocument } from './docs/asyncapi.ts';
 import { bodyReader } from './api/body.ts';
 import { compress } from './http/compress.ts';
 import { crossOrigin } from './http/cross-origin.ts';
+import { serviceOperations } from './docs/service-operations.ts';
 import { mountDocuments } from './docs/documents.ts';
 import { errorHandler, notFound, requireHost } from './api/errors.ts';
 import { refuseWhile } from './errors.ts';
@@ -125,7 +126,9 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   });
   mountHome(app, home);
 
-  app.use(methodNotAllowed(routes));
+  app.use(
+    methodNotAllowed([...routes, ...serviceOperations.map(({ path }) => ({ method: 'get' as const, path }))]),
+  );
   app.use(notFound);
   app.use(errorHandler(ctx.log));
   return app;

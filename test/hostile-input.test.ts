@@ -37,8 +37,8 @@ describe('odd input', () => {
       body,
       headers: { authorization: `Bearer ${ada.token}`, 'content-type': json, ...headers },
     });
-  const asked = (path: string, method = 'GET') =>
-    rawRequest(world.url, { method, path, headers: { authorization: `Bearer ${ada.token}` } });
+  const asked = (path: string, method = 'GET', headers: Record<string, string> = {}) =>
+    rawRequest(world.url, { method, path, headers: { authorization: `Bearer ${ada.token}`, ...headers } });
 
   describe('text that cannot be kept as it is', () => {
     const odd = { 'a NUL': 'a\0b', 'a lone high surrogate': 'a\ud800b', 'a lone low surrogate': '\udc00' };
@@ -380,6 +380,18 @@ describe('odd input', () => {
         expectProblem(await asked(path), 404, 'not_found');
     });
 
+    it('of nothing are a page for a browser that goes there, and the problem for everything else', async () => {
+      const accept = 'text/html,application/xhtml+xml,*/*;q=0.8';
+      const page = await asked('/nothing', 'GET', { accept });
+      expect(page.status).to.equal(404);
+      expect(page.headers.get('content-type')).to.match(/^text\/html/);
+      expect(page.headers.get('vary')).to.contain('Accept');
+      expect(page.body).to.contain('<a href="/">');
+      for (const other of ['application/json, text/html;q=0.9', 'text/event-stream', '*/*', 'image/png'])
+        expectProblem(await asked('/nothing', 'GET', { accept: other }), 404, 'not_found');
+      expectProblem(await asked('/nothing', 'POST', { accept }), 404, 'not_found');
+    });
+
     it('asked with a method that they have not are a 405 that names those they have', async () => {
       for (const [method, path, allow] of [
         ['POST', '/posts/1', 'GET, PUT, PATCH, DELETE'],
@@ -396,6 +408,9 @@ describe('odd input', () => {
         ['TRACE', '/posts', 'GET, POST'],
         ['PROPFIND', '/posts', 'GET, POST'],
         ['QUERY', '/posts', 'GET, POST'],
+        ['POST', '/healthz', 'GET'],
+        ['DELETE', '/', 'GET'],
+        ['PUT', '/docs', 'GET'],
       ] as const) {
         const answer = await asked(path, method);
         expectProblem(answer, 405, 'method_not_allowed');

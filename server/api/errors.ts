@@ -79,8 +79,26 @@ export function requireHost(guard: RequestGuard): RequestHandler {
   };
 }
 
-/** No route or page has this path. */
-export const notFound: RequestHandler = (req) => {
+/** What a person sees who follows a wrong link: the problem as words, and a way back. */
+const notFoundPage = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>Not found</title>
+<h1>Not found</h1>
+<p>There is nothing at this address. It may be mistyped.</p>
+<p><a href="/">To the start page</a></p>
+</html>
+`;
+
+/** No route or page has this path. A browser that goes there gets a page; what asks for anything else, the problem. */
+export const notFound: RequestHandler = (req, res) => {
+  res.vary('Accept');
+  if (req.method === 'GET' && req.accepts(['json', 'html']) === 'html') {
+    res.status(404).type('html').send(notFoundPage);
+    return;
+  }
   throw new AppError('not_found', `There is nothing at ${req.method} ${req.path.slice(0, 200)}.`);
 };
 
