@@ -47,14 +47,22 @@ export function requirePreconditions(
 ): void {
   const matchesSome = (tags: TagList) => tags === '*' || (tags !== 'unreadable' && tags.some(matches));
   const failed = (name: string) =>
-    new AppError('version_mismatch', `${state} ${name} does not match: read it again before you change it.`);
+    new AppError('version_mismatch', `${state} ${name} does not hold: read it again before you change it.`);
+  if (ifMatch === 'unreadable') throw malformed('If-Match', 'an ETag with its quotes, or *');
   if (ifMatch !== undefined) {
     if (!matchesSome(ifMatch)) throw failed('If-Match');
+  } else if (Number.isNaN(ifUnmodifiedSince)) {
+    throw malformed('If-Unmodified-Since', 'an HTTP date');
   } else if (ifUnmodifiedSince !== undefined && !(wholeSecond(modifiedAt) <= ifUnmodifiedSince)) {
     throw failed('If-Unmodified-Since');
   }
-  if (ifNoneMatch !== undefined && (ifNoneMatch === 'unreadable' || matchesSome(ifNoneMatch)))
-    throw failed('If-None-Match');
+  if (ifNoneMatch === 'unreadable') throw malformed('If-None-Match', 'an ETag with its quotes, or *');
+  if (ifNoneMatch !== undefined && matchesSome(ifNoneMatch)) throw failed('If-None-Match');
+}
+
+/** A tag without its quotes, say: that it does not match would not tell what is wrong. */
+function malformed(name: string, expected: string): AppError {
+  return new AppError('version_mismatch', `${name} must be ${expected}. Nothing was done.`);
 }
 
 /** NaN, which is never before anything, if there is none. */

@@ -56,6 +56,23 @@ describe('preconditions', () => {
       }
     });
 
+    it('say what is wrong with them where they cannot be read', async () => {
+      const { id } = await edited();
+      for (const [name, given, expected] of [
+        ['If-Match', '2', 'an ETag with its quotes, or *'],
+        ['If-None-Match', '1', 'an ETag with its quotes, or *'],
+        ['If-Unmodified-Since', '2030-01-01', 'an HTTP date'],
+      ] as const) {
+        const answer = await ada.patch<{ detail: string }>(
+          `/posts/${id}`,
+          { title: 'Lost' },
+          { [name]: given },
+        );
+        expectProblem(answer, 412, 'version_mismatch');
+        expect(answer.body.detail).to.equal(`${name} must be ${expected}. Nothing was done.`);
+      }
+    });
+
     it('let through what holds', async () => {
       const holding: ((tag: string) => Record<string, string>)[] = [
         () => ({ 'if-match': '"2"' }),
