@@ -73,12 +73,13 @@ describe('a webhook', () => {
     execute(world, 'update users set email_verified_at = now() where id = $1', [id]);
 
   async function hook(user: TestUser, more: object = {}) {
-    const { status, body } = await user.post<WebhookView & { secret: string }>(PATH, {
+    const { status, body, headers } = await user.post<WebhookView & { secret: string }>(PATH, {
       url: `http://127.0.0.1:${receiver.port}/hook`,
       password: PASSWORD,
       ...more,
     });
     expect(status).to.equal(201);
+    expect(headers.get('location')).to.equal(`${PATH}/${body.id}`);
     receiver.secret = body.secret;
     made.push(body.secret);
     return body;

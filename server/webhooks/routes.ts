@@ -9,7 +9,8 @@ import * as schemas from './schemas.ts';
 const route = routesOf<WebhookContext>();
 
 /** No cache may keep an answer with a secret. */
-const once = (answer: object) => new Reply(answer, { headers: { 'Cache-Control': 'no-store' } });
+const once = (answer: object, headers: Record<string, string> = {}) =>
+  new Reply(answer, { headers: { 'Cache-Control': 'no-store', ...headers } });
 
 const of = { tag: 'Webhooks', access: 'user' } as const;
 
@@ -33,8 +34,11 @@ export const webhookRoutes = [
     limit: 'credential',
     body: schemas.createWebhook,
     answers: { 201: schemas.newWebhook, ...problems(401, 403, 409, 422, 429) },
-    handle: async ({ ctx, user, body, requester }) =>
-      once(await commands.createWebhook(ctx, user, body, requester)),
+    answerHeaders: { Location: 'Where the webhook is' },
+    handle: async ({ ctx, user, body, requester }) => {
+      const made = await commands.createWebhook(ctx, user, body, requester);
+      return once(made, { Location: `/users/me/webhooks/${made.id}` });
+    },
   }),
   route({
     ...of,
