@@ -92,6 +92,15 @@ describe('an input that says nothing', () => {
     expect(await said('PATCH', '/users/me', {})).to.match(
       /^"body" must have one of the fields \[username, bio/,
     );
+    expect(await said('DELETE', '/sessions/x', undefined)).to.equal('"id" must be a UUID.');
+    expect(await said('PATCH', '/posts/1', {})).to.equal('"body" must have at least one field.');
+    expect(await said('POST', '/login', { ...names, password, grant_type: 'refresh_token' })).to.include(
+      '"grant_type" must be password',
+    );
+    const { body } = await ada.post<{ id: number }>('/posts', { title: 'Mine', content: '' });
+    expect(await said('PUT', `/posts/${body.id}/report`, { reason: 'spam', note: '' })).to.include(
+      'You cannot report your own post',
+    );
     expect(await said('POST', '/posts', [])).to.equal('"body" must be of type object.');
   });
 

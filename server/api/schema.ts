@@ -134,6 +134,8 @@ const messages = {
   'string.invisible': compiled('{{#label}} must contain a visible character'),
   'string.pattern.name': compiled('{{#label}} must be {{#name}}'),
   'object.unknown': compiled('{{#label}} is not a known field'),
+  'object.min': compiled('{{#label}} must have at least one field'),
+  'string.guid': compiled('{{#label}} must be a UUID'),
   'object.missing': compiled('{{#label}} must have one of the fields {{#peersWithLabels}}'),
   'object.xor': compiled('{{#label}} must have only one of the fields {{#peersWithLabels}}'),
 } as unknown as Joi.LanguageMessages;

@@ -75,7 +75,7 @@ const oauth2 = {
   otp: optional(code).description(
     'A code of your authenticator app, or a recovery code: needed if the answer without it was `otp_required`',
   ),
-  grant_type: optional(oneOf('password', '')),
+  grant_type: optional(oneOf('password', '').messages({ 'any.only': '{{#label}} must be password' })),
   scope: optional(Joi.string().allow('').max(1000)),
   client_id: optional(Joi.string().allow('').max(1000)),
   client_secret: optional(Joi.string().allow('').max(1000)),

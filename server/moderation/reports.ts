@@ -77,7 +77,7 @@ async function file(
     const [target] = await query<Reported>(find, id);
     if (!target) throw new AppError('not_found', `There is no ${noun} ${id}.`);
     if (target.user_id === reporter.id) {
-      const msg = 'You cannot report yourself';
+      const msg = target.post_id === null ? 'You cannot report yourself' : 'You cannot report your own post';
       throw invalid([{ loc: ['path', 'id'], msg, type: 'any.invalid' }], 1);
     }
     const caseId = await openCase(tx, target);
