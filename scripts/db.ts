@@ -37,7 +37,7 @@ await main(() =>
     if (apart) {
       const fault = addressFault(migrationUrl, 'MIGRATION_DATABASE_URL');
       if (fault !== undefined) throw new DatabaseUrlError(fault);
-      await refuseTransactionPooling(migrationUrl);
+      await refuseTransactionPooling(migrationUrl, { variable: 'MIGRATION_DATABASE_URL' });
       await requireSameDatabase(migrationUrl, serviceUrl);
     }
     const databaseUrl = apart ? migrationUrl : serviceUrl;

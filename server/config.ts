@@ -453,7 +453,7 @@ function trustedProxies(value: string): boolean | number | string | undefined {
 }
 
 /**
- * Variables that are no settings but are spelt almost as one that is not set, each with that one: `DATABASE_URI` would leave
+ * Variables that are no settings but differ from one that is not set in one letter, or in capitals: `DATABASE_URI` would leave
  * the service on its embedded database without a word.
  */
 export function misspelt(env: NodeJS.ProcessEnv): { given: string; meant: string }[] {
@@ -461,7 +461,7 @@ export function misspelt(env: NodeJS.ProcessEnv): { given: string; meant: string
   return Object.keys(env)
     .filter((given) => !variableNames.includes(given))
     .flatMap((given) => {
-      const meant = unset.find((name) => distance(given.toUpperCase(), name) <= (name.length < 10 ? 1 : 2));
+      const meant = unset.find((name) => distance(given.toUpperCase(), name) <= 1);
       return meant === undefined ? [] : [{ given, meant }];
     });
 }

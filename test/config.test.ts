@@ -361,7 +361,16 @@ describe('the configuration', () => {
       { given: 'database_url', meant: 'DATABASE_URL' },
       { given: 'HOSTS', meant: 'HOST' },
     ]);
-    expect(misspelt({ DATABASE_URI: 'x', DATABASE_URL: 'x', PATH: 'x', PWD: 'x', LANG: 'C' })).to.be.empty;
+    expect(
+      misspelt({
+        DATABASE_URI: 'x',
+        DATABASE_URL: 'x',
+        DATABASE_PORT: '5432',
+        PATH: 'x',
+        PWD: 'x',
+        LANG: 'C',
+      }),
+    ).to.be.empty;
   });
 
   describe('at the start of the program', () => {

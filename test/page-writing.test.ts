@@ -448,7 +448,7 @@ describe('writing on the page', () => {
     await reader.post('Soon gone').getByRole('button', { name: 'Edit' }).click();
     await form.getByLabel('Text').fill('Half a thought');
     await elsewhere.posts.remove(listed);
-    await form.getByText('This is not here any more, and cannot be saved.').waitFor();
+    await form.getByText('This was deleted or withdrawn elsewhere.').waitFor();
     expect(await form.getByLabel('Text').inputValue()).to.equal('Half a thought');
     await comesToBe(() => page.evaluate('document.activeElement.name'), 'content');
     await form.getByRole('button', { name: 'Save' }).click();

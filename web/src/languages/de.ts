@@ -265,8 +265,7 @@ export const de: Messages = {
   'edit.changedText': 'Du hast den Text inzwischen anderswo geändert, zu „{text}“.',
   'edit.nowPublic': 'Das ist inzwischen veröffentlicht: Was du speicherst, sehen alle.',
   'edit.nowDraft': 'Das wurde inzwischen zurückgezogen: Was du speicherst, ist ein Entwurf.',
-  'edit.gone':
-    'Das ist nicht mehr da und kann nicht gespeichert werden. Kopiere daraus, was du behalten willst.',
+  'edit.gone': 'Das wurde woanders gelöscht oder zurückgezogen. Kopiere daraus, was du behalten willst.',
   'edit.replace': 'Speichere noch einmal, um das zu ersetzen.',
 
   'delete.verb': 'Löschen',

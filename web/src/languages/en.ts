@@ -253,7 +253,7 @@ export const en = {
   'edit.changedText': 'You changed the text elsewhere meanwhile, to “{text}”.',
   'edit.nowPublic': 'This is published by now: everyone sees what you save.',
   'edit.nowDraft': 'This was withdrawn meanwhile: what you save is a draft.',
-  'edit.gone': 'This is not here any more, and cannot be saved. Copy from it what you want to keep.',
+  'edit.gone': 'This was deleted or withdrawn elsewhere. Copy from it what you want to keep.',
   'edit.replace': 'Save again to replace that.',
 
   'delete.verb': 'Delete',

@@ -116,7 +116,7 @@ export function EditPost({ post, gone = false, onDone, onAgain, article }: EditP
         words={begun ?? { title: post.title ?? '', content: post.content }}
         titled={!isReply}
         autofocus
-        warning={gone ? say('edit.gone') : warning}
+        warning={warning ?? (gone ? say('edit.gone') : undefined)}
         onInput={(words) => unsent.keep(what, { ...words, based: baseOf(based) })}
         onCancel={cancel}
         deeds={deeds}
