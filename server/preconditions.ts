@@ -45,7 +45,7 @@ export function requirePreconditions(
   { ifMatch, ifNoneMatch, ifUnmodifiedSince }: Preconditions,
   { matches, modifiedAt, state }: Validators,
 ): void {
-  const matchesSome = (tags: TagList) => tags === '*' || (tags !== 'unreadable' && tags.some(matches));
+  const matchesSome = (tags: Exclude<TagList, 'unreadable'>) => tags === '*' || tags.some(matches);
   const failed = (name: string) =>
     new AppError('version_mismatch', `${state} ${name} does not hold: read it again before you change it.`);
   if (ifMatch === 'unreadable') throw malformed('If-Match', 'an ETag with its quotes, or *');

@@ -138,7 +138,7 @@ describe('votes', () => {
   });
 
   it('on a locked post or of a locked user wait for it, in their order, and no others do', async () => {
-    // It has to be over before whoever waits for a lock gives up.
+    // It has to be over before those who wait for a lock give up.
     await inOneTry(async () => {
       const [locked, free] = [await writePost(ada), await writePost(ada)];
       const [carol, held] = [await world.user(), await world.user()];

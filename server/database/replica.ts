@@ -6,7 +6,7 @@ import { cutOff } from '../library-internals/postgres.ts';
 import type { Logger } from '../logger.ts';
 import { connectClient } from './client.ts';
 import type { DatabaseClient } from './confirmed-client.ts';
-import { createFeedPool, Database, databaseErrorCode, type FeedPool } from './connection.ts';
+import { createFeedPool, Database, databaseErrorCode, type FeedPool, reasonOf } from './connection.ts';
 import { only } from './hosts.ts';
 import { isSamePlace, type Place, placeOf, replicaFault } from './place.ts';
 import { refuseTransactionPooling } from './pooler.ts';
@@ -14,12 +14,12 @@ import type { PrimaryPosition, WalPosition } from './primary-position.ts';
 import { sessionLimits, SharedSession } from './session.ts';
 
 /** Which variable has the addresses. */
-export const VARIABLE = 'DATABASE_REPLICA_URL';
+export const REPLICA_VARIABLE = 'DATABASE_REPLICA_URL';
 
 /** Connections for reads of the log: as many replays read at once. */
 const LOG_CONNECTIONS = 2;
 /** Connections to a replica beside those for requests. */
-export const FURTHER_CONNECTIONS = LOG_CONNECTIONS + 1;
+export const REPLICA_EXTRA_CONNECTIONS = LOG_CONNECTIONS + 1;
 /** How long a connection may take to open, and an answer to where the replica stands. Milliseconds. */
 const CONNECT_TIMEOUT = 1000;
 const TIME_LIMIT = 700;
@@ -118,7 +118,6 @@ export class Replica {
   readonly #pause = new Pause();
   /** All connections to it, but for the one on which it is asked. */
   readonly #clients = new Set<pg.Client>();
-  #control: pg.Client | undefined;
   #inUse = false;
   #session = 0;
   /** Whether it is up to date within the patience of a read. */
@@ -145,7 +144,7 @@ export class Replica {
         forget: () => undefined,
       },
       connectTimeout: CONNECT_TIMEOUT,
-      variable: VARIABLE,
+      variable: REPLICA_VARIABLE,
     };
     const identity = {
       inspect: async (client: pg.Client, timeout: number) => {
@@ -255,7 +254,7 @@ export class Replica {
     const { url, host, primary } = this.#options;
     const copyOf = primary.place;
     if (!copyOf) return;
-    const where = { hosts: only(host), variable: VARIABLE };
+    const where = { hosts: only(host), variable: REPLICA_VARIABLE };
     const client = await connectClient(url, {
       name: 'tidings-replica-position',
       settings: sessionLimits({ statement: TIME_LIMIT, lock: TIME_LIMIT, idleInTransaction: 10_000 }),
@@ -264,11 +263,10 @@ export class Replica {
       queryTimeout: TIME_LIMIT,
       identity: { inspect: (opened, timeout) => this.#require(opened, timeout) },
     });
-    this.#control = client;
     try {
       if (client.isPooled) await refuseTransactionPooling(url, where);
       let pause = 1;
-      for (let beat = -Infinity; this.#control === client && !this.#loop.signal.aborted;) {
+      for (let beat = -Infinity; !this.#loop.signal.aborted;) {
         if (primary.place && !isSamePlace(copyOf, primary.place))
           throw new ReplicaAway('The primary is another one.');
         if (performance.now() - beat > HEARTBEAT) {
@@ -281,11 +279,8 @@ export class Replica {
         pause = this.#settleWaiting() ? pause * 2 : 1;
         await this.#pause.for(this.#waiting.length > 0 ? Math.min(pause, LOOK) : HEARTBEAT);
       }
-    } catch (error) {
-      // Unless a read has found that it is away, and has cut it.
-      if (this.#control === client) throw error;
     } finally {
-      this.#leave();
+      this.#leave(client);
       void client.end().catch(() => undefined);
     }
   }
@@ -293,7 +288,7 @@ export class Replica {
   async #ask(client: DatabaseClient, copyOf: Place): Promise<void> {
     const stands = await standingOf(client, TIME_LIMIT);
     // The pooler has been given another mode.
-    if (stands.pid !== client.processId) throw new SharedSession(VARIABLE);
+    if (stands.pid !== client.processId) throw new SharedSession(REPLICA_VARIABLE);
     const fault = replicaFault({ ...copyOf, ...stands }, copyOf);
     if (fault !== undefined) throw new ReplicaAway(fault);
     this.#replayed = Math.max(this.#replayed, stands.wal);
@@ -332,15 +327,14 @@ export class Replica {
     this.#options.log.info({ replica: this.name }, 'the replica is used for reads');
   }
 
-  #leave(): void {
+  /** @param control on which it was asked where it stands */
+  #leave(control: pg.Client): void {
     this.#inUse = false;
     this.#keepsUp = false;
     this.#replayed = -1;
     for (const { resolve } of this.#waiting.splice(0)) resolve(false);
     const reason = new ReplicaAway('The replica is not in use.');
-    for (const client of this.#clients) cutOff(client, reason);
-    if (this.#control) cutOff(this.#control, reason);
-    this.#control = undefined;
+    for (const client of [...this.#clients, control]) cutOff(client, reason);
     this.#pause.end();
   }
 
@@ -349,7 +343,7 @@ export class Replica {
     error: unknown,
     message = 'the replica cannot be used: it is left out until a new connection shows that it can',
   ): void {
-    const fault = error instanceof Error ? error.message : String(error);
+    const fault = reasonOf(error);
     if (this.#faults.has(fault)) return;
     this.#faults.add(fault);
     this.#options.log.warn({ replica: this.name, err: error }, message);

@@ -3,13 +3,14 @@ import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { connectionConfig, type DatabaseHost, describeHost } from '../config/connection-config.ts';
 import { withConnection } from '../database/client.ts';
+import { reasonOf } from '../database/connection.ts';
 import { handmadeDrift } from '../database/drift.ts';
 import type { FunctionState } from '../database/functions.ts';
 import { only } from '../database/hosts.ts';
 import { pendingChanges } from '../database/migrate.ts';
 import { type Place, placeOf, replicaFault } from '../database/place.ts';
 import { refuseTransactionPooling } from '../database/pooler.ts';
-import { FURTHER_CONNECTIONS, VARIABLE } from '../database/replica.ts';
+import { REPLICA_EXTRA_CONNECTIONS, REPLICA_VARIABLE } from '../database/replica.ts';
 import { CONNECTION_LIMIT, connectionFault } from '../database/requirements.ts';
 import { createMetrics } from '../ops/metrics.ts';
 import { createLogger } from '../logger.ts';
@@ -63,12 +64,11 @@ const REPLICA_TIME_LIMIT = 5000;
 
 /** Whether each replica can be read from. */
 export async function findReplicaFaults(config: Readonly<Config>, primary: pg.Client): Promise<Finding[]> {
-  const reason = (error: unknown) =>
-    `${error instanceof Error && error.message !== '' ? error.message : 'no connection'}.`;
+  const reason = (error: unknown) => `${reasonOf(error) || 'no connection'}.`;
   const place = await placeOf(primary, REPLICA_TIME_LIMIT).catch(reason);
   if (typeof place === 'string')
     return [{ what: `No replica is used, since the database does not tell which one it is: ${place}` }];
-  const connections = config.databasePool + FURTHER_CONNECTIONS;
+  const connections = config.databasePool + REPLICA_EXTRA_CONNECTIONS;
   const found: Finding[] = [];
   for (const url of config.databaseReplicaUrls)
     for (const host of connectionConfig(url).hosts) {
@@ -86,7 +86,7 @@ async function unusable(
   primary: Place,
   connections: number,
 ): Promise<string | undefined> {
-  const where = { hosts: only(host), variable: VARIABLE };
+  const where = { hosts: only(host), variable: REPLICA_VARIABLE };
   await refuseTransactionPooling(url, where);
   const options = { ...where, name: 'tidings doctor', connectTimeout: REPLICA_TIME_LIMIT };
   return withConnection(url, options, async (client) => {

@@ -1,4 +1,4 @@
-import '../database/connection.ts'; // reads bigints as numbers
+import { reasonOf } from '../database/connection.ts'; // reads bigints as numbers
 import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { connectClient } from '../database/client.ts';
@@ -58,7 +58,7 @@ export async function examine(
   try {
     client = await connectClient(databaseUrl, { name: 'tidings doctor', connectTimeout: 5000 });
   } catch (error) {
-    const reason = error instanceof Error && error.message !== '' ? error.message : 'no connection';
+    const reason = reasonOf(error) || 'no connection';
     add({
       what: 'database',
       findings: [{ what: `${describeDatabase(databaseUrl)} cannot be reached: ${reason}.` }],
@@ -102,7 +102,7 @@ export async function examine(
         add({
           what: 'schema',
           findings: [],
-          skipped: error instanceof Error ? error.message : String(error),
+          skipped: reasonOf(error),
         });
       }
     }

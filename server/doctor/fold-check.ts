@@ -81,8 +81,8 @@ export async function findFoldMismatches(
 }
 
 /**
- * Where the range ends that begins behind `from`: as the ids lie in the log and in the tables, since those of one kind may be few
- * and far apart, or all behind a number of millions.
+ * Where the range ends that begins behind `from`: as the ids lie in the log and in the tables, since those of one kind
+ * may be few and far apart, or all behind a number of millions.
  * @returns null if everything that is left is one range
  */
 async function endOfRange(

@@ -182,8 +182,8 @@ export interface Probe {
 
 /**
  * The events of some topics and authors between two positions, without the first one, in order: at most `limit`, and at
- * most a megabyte of them, but one at least if there is one. Beside one look-up for each topic and author it reads some 30,000 entries of the
- * indexes at most, whatever the log has.
+ * most a megabyte of them, but one at least if there is one. Beside one look-up for each topic and author it reads some
+ * 30,000 entries of the indexes at most, whatever the log has.
  * @returns undefined if the log does not reach back to the first position
  */
 export async function probeLog(
