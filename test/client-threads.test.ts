@@ -11,7 +11,7 @@ import {
 import { grantRole } from '../server/moderation/roles.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { refusal } from './support/refusal.ts';
-import { caughtUp } from './support/tables.ts';
+import { caughtUp, whileUnnumbered } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, PASSWORD, type World } from './support/world.ts';
 
@@ -54,6 +54,24 @@ describe('the store of a thread', () => {
     await store.load();
     expect(store.state.error).to.equal(undefined);
     await until('it is live', () => store.state.status.state === 'live');
+  }
+
+  /** Loads the thread while nothing gets a number, after a change. */
+  async function loadUnnumbered<T>(
+    change: () => Promise<T>,
+    options: Partial<ThreadStoreOptions> = {},
+  ): Promise<T> {
+    await caughtUp(world);
+    return whileUnnumbered(world, async () => {
+      const changed = await change();
+      store = createThreadStore(me, {
+        postId: root,
+        feed: { reconnect: { base: 50, cap: 200 } },
+        ...options,
+      });
+      await store.load();
+      return changed;
+    });
   }
 
   const say = async (content: string, to = root, by = ada) => (await by.posts.reply(to, { content })).id;
@@ -148,18 +166,7 @@ describe('the store of a thread', () => {
 
   it('counts a reply once that its page has before its event has a number', async () => {
     const first = await say('First');
-    await caughtUp(world);
-    const client = await world.pool.connect();
-    let below: number;
-    try {
-      await client.query('begin; select from feed_head for update');
-      below = await say('Below', first);
-      store = createThreadStore(me, { postId: root, feed: { reconnect: { base: 50, cap: 200 } } });
-      await store.load();
-    } finally {
-      await client.query('rollback');
-      client.release();
-    }
+    const below = await loadUnnumbered(() => say('Below', first));
     expect(seen(first)?.replies.map(({ reply }) => reply.id)).to.deep.equal([below]);
     await ada.posts.remove(first);
     await until('it is a deleted one', () => seen(first)?.reply.deleted === true);
@@ -168,9 +175,41 @@ describe('the store of a thread', () => {
     await until('both are gone', () => listed().length === 0);
   });
 
+  it('counts a reply of a further page once that has no number when the first page counts it', async () => {
+    const first = await say('First');
+    const below = await loadUnnumbered(() => say('Below', first), { limit: 1 });
+    expect(listed().map(({ reply }) => reply.id)).to.deep.equal([first]);
+    await caughtUp(world);
+    await ada.posts.remove(first);
+    await until('it is a deleted one with one below it', () => {
+      const reply = seen(first)?.reply;
+      return reply?.deleted === true && reply.replies === 1;
+    });
+    await ada.posts.remove(below);
+    await until('both are gone', () => listed().length === 0);
+    await settles();
+  });
+
+  it('counts a reply off once whose deletion has no number when a page is read without it', async () => {
+    const first = await say('First');
+    const gone = await say('Gone', first);
+    const below = await say('Below', first);
+    await loadUnnumbered(() => ada.posts.remove(gone), { limit: 1 });
+    await caughtUp(world);
+    await ada.posts.remove(first);
+    await until('it is a deleted one with one below it', () => {
+      const reply = seen(first)?.reply;
+      return reply?.deleted === true && reply.replies === 1;
+    });
+    await ada.posts.remove(below);
+    await until('both are gone', () => listed().length === 0);
+    await settles();
+  });
+
   it('keeps a deleted reply over one that came below a reply of a further page', async () => {
     const first = await say('First');
     const below = await say('Below', first);
+    await caughtUp(world);
     await open({ limit: 1 });
     const last = await say('Last', below);
     await until('it waits', () => store.state.pending === 1);

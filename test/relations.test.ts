@@ -4,7 +4,7 @@ import { repair } from '../server/doctor/repair.ts';
 import { MOST_RELATIONS, type RelationView } from '../server/relations/commands.ts';
 import type { RelationEntry } from '../server/relations/present.ts';
 import { expectProblem, faultsOf, withoutRequestId } from './support/problems.ts';
-import { caughtUp, execute, headOf, numberOf, rows } from './support/tables.ts';
+import { caughtUp, execute, headOf, numberOf, rows, whileUnnumbered } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { type Answer, createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -64,18 +64,6 @@ describe('follows, blocks and mutes', () => {
     const { status, body } = await answer;
     expect(status, JSON.stringify(body)).to.equal(200);
     return body;
-  }
-
-  /** Keeps every node from numbering events until it is released. */
-  async function withoutNumbering(work: () => Promise<void>): Promise<void> {
-    const client = await world.pool.connect();
-    try {
-      await client.query('begin; select from feed_head for update');
-      await work();
-    } finally {
-      await client.query('rollback');
-      client.release();
-    }
   }
 
   for (const [kind, flag] of [
@@ -179,7 +167,7 @@ describe('follows, blocks and mutes', () => {
   }
 
   it('are saved, and a 503 says so, while nothing gets a number', async () => {
-    await withoutNumbering(async () => {
+    await whileUnnumbered(world, async () => {
       for (const answer of await Promise.all([put(ada, ben, 'follow'), put(ada, ben, 'follow')])) {
         const { detail } = expectProblem(answer, 503);
         expect(detail).to.contain('saved');

@@ -10,7 +10,7 @@ import { threadPurge } from '../server/posts/prune.ts';
 import { findWrongTallies } from '../server/votes/checks.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
-import { headOf, numberOf, postEventsSince, rows } from './support/tables.ts';
+import { headOf, numberOf, postEventsSince, rows, whileUnnumbered } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -315,6 +315,34 @@ describe('replies', () => {
     )?.[1];
     expectProblem(await eve.get(`/posts/${post.id}/replies?sort=top&cursor=${cursor}`), 422);
     expectProblem(await eve.get(`/posts?cursor=${cursor}`), 422);
+  });
+
+  it('are on a page that says so while the events of its thread have no number', async () => {
+    const [post, other] = [await writePost(ada), await writePost(ada)];
+    await headOf(world);
+    const ahead = async (id: number, query = '') =>
+      (await eve.get(`/posts/${id}/replies${query}`)).headers.get('x-feed-ahead');
+    expect(await ahead(post.id)).to.equal('false');
+    const first = await whileUnnumbered(world, async () => {
+      const { id } = await reply(bob, post.id);
+      expect(await ahead(post.id)).to.equal('true');
+      expect(await ahead(other.id)).to.equal('false');
+      return id;
+    });
+    await headOf(world);
+    expect(await ahead(post.id)).to.equal('false');
+    await whileUnnumbered(world, async () => {
+      expect((await bob.delete(`/posts/${first}`)).status).to.equal(204);
+      expect(await ahead(post.id, '?sort=top&limit=1')).to.equal('true');
+    });
+    await headOf(world);
+    // The deleted reply itself is gone; below one that stays it is told as well.
+    const second = (await reply(bob, post.id)).id;
+    await headOf(world);
+    await whileUnnumbered(world, async () => {
+      await reply(eve, second);
+      expect(await ahead(second)).to.equal('true');
+    });
   });
 
   it('are in lists of posts and in searches only where they are asked for', async () => {

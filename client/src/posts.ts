@@ -35,6 +35,8 @@ export interface ReplyListOptions {
 
 export interface ReplyPage extends PagePlace {
   replies: ReplyAnswer[];
+  /** Whether `replies` of its posts may count replies whose events come after its position. */
+  isAhead: boolean;
 }
 
 export interface CreateOptions {
@@ -111,7 +113,7 @@ export class Posts {
       repeatable: true,
       signal,
     });
-    return { replies: body, ...placeOf(headers) };
+    return { replies: body, isAhead: headers.get('x-feed-ahead') === 'true', ...placeOf(headers) };
   };
 
   /** Changes parts of a post; `published` publishes a draft or withdraws a post. */

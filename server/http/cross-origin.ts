@@ -10,6 +10,7 @@ const EXPOSED = [
   'RateLimit',
   'RateLimit-Policy',
   'Retry-After',
+  'X-Feed-Ahead',
   'X-Feed-Epoch',
   'X-Feed-Seq',
   'X-Request-Id',

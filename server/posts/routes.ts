@@ -228,10 +228,17 @@ export const postRoutes = [
       304: 'The list has not changed.',
       ...problems(401, 404, 422, 429),
     },
-    answerHeaders: pageHeadersOf('replies'),
+    answerHeaders: {
+      ...pageHeadersOf('replies'),
+      'X-Feed-Ahead':
+        '`true` where the thread has changed so shortly before that `replies` may count what events after `X-Feed-Seq` tell',
+    },
     handle: async ({ ctx, user, params, query, requester, req }) => {
       const page = await threadPage(await ctx.reads.share(requester), user ?? VISITOR, params.id, query);
-      const headers = pageHeaders(`/posts/${params.id}/replies`, req.url, page);
+      const headers = {
+        ...pageHeaders(`/posts/${params.id}/replies`, req.url, page),
+        'X-Feed-Ahead': String(page.isAhead),
+      };
       return user
         ? new Reply(page.replies, { headers })
         : sharedAnswer(JSON.stringify(page.replies), headers);

@@ -14,6 +14,8 @@ import type { ListReplies } from './schemas.ts';
 export interface ThreadPage {
   epoch: string;
   seq: number;
+  /** Whether replies have come or gone that the page counts, and whose events have no number yet. */
+  isAhead: boolean;
   replies: object[];
   next: string | undefined;
 }
@@ -58,6 +60,9 @@ const orders: Record<ThreadSort, Order> = {
 const FEW = 500;
 /** How many more replies than a page has are looked at first, in the order of the whole thread: some may be left out. */
 const SPARE = 5;
+
+/** So many events that wait for a number are looked at; where there are more, some may be of the thread. */
+const WAITING = 1000;
 
 interface Top {
   root_id: number;
@@ -129,13 +134,15 @@ async function readPage(
     `(p.owner_id is null or p.owner_id not in (${hiddenAuthors(user)}))`,
   );
   const rows = await db.query<
-    (Row | { id: null }) & { epoch: string; seq: number; shown: boolean; walked: number }
+    (Row | { id: null }) & { epoch: string; seq: number; shown: boolean; walked: number; is_ahead: boolean }
   >(
     `with walked as materialized (${walked})
      select ${position}, page.*, ${inOrder ? '(select count(*)::integer from walked)' : '0'} as walked,
        exists (select from posts r left join users u on u.id = r.owner_id
                where r.id = ${root} and r.deleted_at is null and u.deleted_at is null
-                 and (r.published or r.owner_id = ${user})) as shown
+                 and (r.published or r.owner_id = ${user})) as shown,
+       exists (select from (select o.topics, row_number() over () as place from event_outbox o limit ${WAITING}) o
+               where o.place = ${WAITING} or o.topics @> array['thread:' || ${root}]) as is_ahead
      from feed_head h left join lateral (
        select ${postColumns}, cardinality(p.ancestors) as depth, v.user_id is not null as voted,
          p.deleted_at is not null or u.deleted_at is not null as deleted,
@@ -158,6 +165,7 @@ async function readPage(
   return {
     epoch: head.epoch,
     seq: head.seq,
+    isAhead: head.is_ahead,
     replies: shown.map(presentReply),
     next:
       found.length > limit && last

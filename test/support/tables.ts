@@ -27,6 +27,18 @@ export async function tellVotes(world: World): Promise<void> {
   });
 }
 
+/** Does something while no event gets a number. */
+export async function whileUnnumbered<T>(world: World, act: () => Promise<T>): Promise<T> {
+  const client = await world.pool.connect();
+  try {
+    await client.query('begin; select from feed_head for update');
+    return await act();
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+}
+
 export interface LoggedRow {
   seq: number;
   name: FeedEventName;

@@ -8,6 +8,10 @@ interface Count {
   readAt: number;
   /** The page that had it, of those read so far; undefined if an event did. */
   page: number | undefined;
+  /** Whether that page may count what events after its position tell. */
+  isAhead: boolean;
+  /** Whether such an event may have been counted again. */
+  isDoubtful: boolean;
 }
 
 /** There is one more reply, or one less. */
@@ -62,26 +66,38 @@ export class ReplyCounts {
    * ever been below it; and a reply has a lower id than what answers it.
    */
   unsureOf(id: number): boolean {
-    return (this.#counts.get(id)?.most ?? 0) > 0 && this.#unplaced.some(({ at }) => at > id);
+    const count = this.#counts.get(id);
+    if (!count) return false;
+    return count.isDoubtful || (count.most > 0 && this.#unplaced.some(({ at }) => at > id));
   }
 
-  /** The replies of the next page, with how many living ones are below each as of its position. */
-  addPage(replies: { id: number; parent: number; living: number }[], asOf: number): void {
+  /**
+   * The replies of the next page, with how many living ones are below each as of its position.
+   * @param isAhead whether they may count what has no number yet
+   */
+  addPage(replies: { id: number; parent: number; living: number }[], asOf: number, isAhead: boolean): void {
     this.#pages += 1;
-    for (const { id, parent, living } of replies) this.#know(id, parent, living, asOf, this.#pages);
+    for (const { id, parent, living } of replies)
+      this.#know(id, parent, living, asOf, { page: this.#pages, isAhead });
     this.#place();
   }
 
   /** A reply that an event or an answer has. */
   know(id: number, parent: number, living: number, asOf: number): void {
-    this.#know(id, parent, living, asOf, undefined);
+    this.#know(id, parent, living, asOf, { page: undefined, isAhead: false });
     this.#place();
   }
 
-  #know(id: number, parent: number, living: number, asOf: number, page: number | undefined): void {
+  #know(
+    id: number,
+    parent: number,
+    living: number,
+    asOf: number,
+    source: Pick<Count, 'page' | 'isAhead'>,
+  ): void {
     if (this.#parents.has(id)) return;
     this.#parents.set(id, parent);
-    this.#counts.set(id, { living, most: living, asOf, readAt: asOf, page });
+    this.#counts.set(id, { living, most: living, asOf, readAt: asOf, ...source, isDoubtful: false });
   }
 
   /**
@@ -117,7 +133,7 @@ export class ReplyCounts {
 
   /**
    * A page also has what was committed and had no number yet when it was read: the event of such a reply comes after the
-   * position of the page, whose counts have it.
+   * position of the page, whose counts have it. If the reply is on a page itself, that is known; otherwise not.
    */
   #add(id: number, { by, seq, page }: Change, since: 'asOf' | 'readAt'): void {
     const count = this.#counts.get(id);
@@ -129,6 +145,7 @@ export class ReplyCounts {
       living,
       most: Math.max(count.most, living),
       asOf: Math.max(count.asOf, seq),
+      isDoubtful: count.isDoubtful || count.isAhead,
     });
   }
 

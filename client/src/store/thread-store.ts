@@ -288,7 +288,11 @@ export class ThreadStore {
     return { ...page, post };
   }
 
-  #take({ replies, post, position }: ThreadPage, which: 'first' | 'next', continues: boolean): () => void {
+  #take(
+    { replies, post, position, isAhead }: ThreadPage,
+    which: 'first' | 'next',
+    continues: boolean,
+  ): () => void {
     const before = continues ? this.#view : emptyView;
     const { seq } = position;
     const read = replies.map(asPost);
@@ -308,6 +312,7 @@ export class ThreadStore {
         living: living ?? 0,
       })),
       seq,
+      isAhead,
     );
     for (const reply of added) {
       if (reply.deleted) this.#deleted.add(reply.id);
@@ -415,6 +420,8 @@ export class ThreadStore {
   /** Whether it is not known for certain if a deleted reply, or a deleted one above it, is shown, and with which count. */
   #isUnsureOf(id: number): boolean {
     let above = this.#counts.parentOf(id);
+    // It may be below any of them.
+    if (above === undefined) return [...this.#deleted].some((one) => this.#counts.unsureOf(one));
     let unsure = this.#counts.unsureOf(id);
     while (above !== undefined && !unsure) {
       unsure = this.#deleted.has(above) && this.#counts.unsureOf(above);
