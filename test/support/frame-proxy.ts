@@ -66,7 +66,9 @@ export async function createFrameProxy(target: string): Promise<FrameProxy> {
       return;
     }
     const { method = 'GET', url: path = '/', headers } = req;
+    let isOver = false;
     const onward = request(proxy.target + path, { method, headers }, (answer) => {
+      answer.once('end', () => (isOver = true));
       if (proxy.losesAnswer(method, path)) {
         answer.resume().once('end', () => req.socket.destroy());
         return;
@@ -75,6 +77,8 @@ export async function createFrameProxy(target: string): Promise<FrameProxy> {
       answer.pipe(res);
     });
     onward.once('error', () => req.socket.destroy());
+    // Whoever leaves does so at the node, too. Afterwards the connection to the node may be another request's.
+    res.once('close', () => !isOver && onward.destroy());
     req.pipe(onward);
   }
 
