@@ -136,6 +136,29 @@ describe('replies', () => {
     expect(await countOf(ada, post.id)).to.equal(0);
   });
 
+  it('have something to see in them, also after an edit; one from before is read, deleted and mended', async () => {
+    const post = await writePost(ada);
+    const { id } = await reply(bob, post.id, 'Seen');
+    for (const content of ['', ' \n', '\u200b']) {
+      const path = `/posts/${id}`;
+      for (const answer of [
+        await bob.post(`${path}/replies`, { content }),
+        await bob.put(path, { content }),
+        await bob.patch(path, { content }),
+      ])
+        expect(expectProblem(answer, 422, 'invalid').errors?.map(({ loc }) => loc)).to.deep.equal([
+          ['body', 'content'],
+        ]);
+    }
+    const old = [await reply(bob, post.id), await reply(bob, post.id)] as const;
+    await rows(world, `update posts set content = '' where id = any ($1)`, [old.map((one) => one.id)]);
+    const { body: thread } = await ada.get<PostAnswer[]>(`/posts/${post.id}/replies`);
+    expect(thread.map(({ content }) => content)).to.deep.equal(['Seen', '', '']);
+    expect((await bob.patch(`/posts/${old[0].id}`, { content: 'At last' })).status).to.equal(200);
+    expect((await bob.delete(`/posts/${old[1].id}`)).status).to.equal(204);
+    expect((await ada.patch(`/posts/${post.id}`, { content: '' })).status).to.equal(200);
+  });
+
   it('are written once for an idempotency key, also said again after the parent is gone', async () => {
     const post = await writePost(ada);
     const parent = await reply(ada, post.id);

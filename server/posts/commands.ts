@@ -8,6 +8,7 @@ import { append } from '../log/append.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { FOLD } from '../text/fold.ts';
 import { usernameKey } from '../text/username-key.ts';
+import { isVisible as hasText } from '../text/visible.ts';
 import { vectorOf } from '../text/keys.ts';
 import type { PostContext } from './context.ts';
 import { departureOf, postCreated, postUpdated } from './events.ts';
@@ -135,6 +136,13 @@ function requireFields(given: Partial<PostInput>, isReply: boolean, whole: boole
           msg: `"${field}" is not allowed on a reply`,
           type: 'any.unknown',
         });
+  // It has no title: without a text it would say nothing.
+  if (isReply && given.content !== undefined && !hasText(given.content))
+    errors.push({
+      loc: ['body', 'content'],
+      msg: '"content" must contain a visible character',
+      type: 'string.invisible',
+    });
   if (!isReply && whole && given.title === undefined)
     errors.push({ loc: ['body', 'title'], msg: '"title" is required', type: 'any.required' });
   const [first] = errors;

@@ -33,9 +33,11 @@ export const createPost = object({
   .example({ title: 'Hello', content: 'First words.' })
   .id('CreatePost');
 
+const editedContent = content.description('Plain text; of a reply there is something to see in it');
+
 export const replacePost = object({
   title: optional(title.description('Required of a post; a reply has none')),
-  content,
+  content: editedContent,
   published: optional(
     Joi.boolean()
       .strict()
@@ -47,14 +49,18 @@ export const replacePost = object({
 
 export const editPost = object({
   title: optional(title),
-  content: optional(content),
+  content: optional(editedContent),
   published: optional(published),
 })
   .min(1)
   .example({ content: 'Third words.' })
   .id('EditPost');
 
-export const createReply = object({ content }).example({ content: 'An answer.' }).id('CreateReply');
+export const createReply = object({
+  content: visibleText().max(10_000).description('Plain text').example('An answer.'),
+})
+  .example({ content: 'An answer.' })
+  .id('CreateReply');
 
 export const postParams = object({ id: id().description("The post's id").example(1) });
 
