@@ -9,6 +9,7 @@ import {
 } from '../server/limits/rate-limits.ts';
 import { SharedCounts } from '../server/limits/shared-counts.ts';
 import type { LimitStore } from '../server/limits/store.ts';
+import { inWords } from '../server/text/time-span.ts';
 import { expectProblem } from './support/problems.ts';
 import { execute } from './support/tables.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
@@ -125,13 +126,24 @@ describe('the limits of one address', () => {
     expect(day).to.match(/^limit:signup-day:h[\w-]{22}$/);
     // As in the hours before.
     for (let earlier = 1; earlier < 120; earlier += 1) await counts.take(day, 86_400);
-    expect(await refusal('signup', '203.0.113.1')).to.match(
-      /from your address\. Try again in 8\d{4} seconds\.$/,
-    );
+    expect(await refusal('signup', '203.0.113.1')).to.match(/from your address\. Try again in 24 hours\.$/);
     for (let at = 0; at < 40; at += 1)
       expect(await refusal('signup', '203.0.113.2'), `sign-up ${at}`).to.equal(undefined);
-    expect(await refusal('signup', '203.0.113.2')).to.match(/Try again in 3[56]\d\d seconds\.$/);
+    expect(await refusal('signup', '203.0.113.2')).to.match(/Try again in (59|60) minutes\.$/);
     expect(refused).to.deep.equal(['signup-day', 'signup']);
+  });
+
+  it('tell the time as people do', () => {
+    expect([0, 1, 40.2, 91, 899, 3598, 5401, 86_390].map(inWords)).to.deep.equal([
+      '1 second',
+      '1 second',
+      '41 seconds',
+      '2 minutes',
+      '15 minutes',
+      '60 minutes',
+      '2 hours',
+      '24 hours',
+    ]);
   });
 });
 

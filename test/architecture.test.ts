@@ -65,7 +65,10 @@ const folders: Record<string, Uses> = {
     ],
   },
   'server/cluster/': { values: ['config/', 'errors.ts'], types: ['log/', 'logger.ts', 'protocol.ts'] },
-  'server/limits/': { values: ['cluster/', 'config/', 'errors.ts'], types: ['identity.ts', 'logger.ts'] },
+  'server/limits/': {
+    values: ['cluster/', 'config/', 'errors.ts', 'text/time-span.ts'],
+    types: ['identity.ts', 'logger.ts'],
+  },
   'server/http/': {
     values: ['config/', 'errors.ts', 'limits/address-key.ts'],
     types: ['logger.ts', 'queues/'],
@@ -76,7 +79,14 @@ const folders: Record<string, Uses> = {
   },
   // Mails that wait in the database, and who sends them. It knows no capability.
   'server/mail/': {
-    values: ['database/', 'errors.ts', 'library-internals/sequelize.ts', 'limits/keyed-hash.ts', 'queues/'],
+    values: [
+      'database/',
+      'errors.ts',
+      'library-internals/sequelize.ts',
+      'limits/keyed-hash.ts',
+      'queues/',
+      'text/time-span.ts',
+    ],
     types: ['config/', 'logger.ts', 'models/', 'ops/metrics.ts'],
   },
   'server/api/': {
@@ -149,6 +159,7 @@ const folders: Record<string, Uses> = {
       'logger.ts',
       'ops/metrics.ts',
       'redis.ts',
+      'text/time-span.ts',
     ],
     types: ['topics/'],
   },
@@ -197,6 +208,7 @@ const kinds: [name: RegExp, uses: Uses][] = [
         'library-internals/sequelize.ts',
         'log/append.ts',
         'public-thread.ts',
+        'text/time-span.ts',
         'topics/',
         shared,
       ],

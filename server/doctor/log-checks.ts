@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { type QueryOptionsWithType, QueryTypes, type Transaction } from 'sequelize';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import type { Finding } from '../database/check.ts';
+import { inWords } from '../text/time-span.ts';
 
 /** How many holes are sent one by one. */
 const TOLD = 20;
@@ -57,7 +58,7 @@ export async function findStuck(client: pg.ClientBase): Promise<Finding[]> {
     ? []
     : [
         {
-          what: `${count} events have no number yet, the oldest for ${seconds} s: no node is numbering events.`,
+          what: `${count} events have no number yet, the oldest for ${inWords(seconds)}: no node is numbering events.`,
         },
       ];
 }

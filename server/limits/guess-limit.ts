@@ -1,4 +1,5 @@
 import { AppError, tooManyRequests } from '../errors.ts';
+import { inWords } from '../text/time-span.ts';
 import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
@@ -75,7 +76,7 @@ export class GuessLimit {
   async attempt<T>(guess: Guess | OwnGuess, look: (familiar: boolean) => Promise<T>): Promise<T> {
     const { key, familiar } = await this.#countedUnder(guess);
     return this.#count('guess', key, () => look(familiar), {
-      refusal: (seconds) => `Too many wrong passwords for this account. Try again in ${seconds} seconds.`,
+      refusal: (seconds) => `Too many wrong passwords for this account. Try again in ${inWords(seconds)}.`,
     });
   }
 
@@ -162,11 +163,6 @@ export class GuessLimit {
   #placesOf(address: string | undefined): string[] {
     return address === undefined ? [] : this.#keys.map((key) => keyedHash(key, addressKey(address)));
   }
-}
-
-/** More than an hour in hours. */
-function inWords(seconds: number): string {
-  return seconds <= 3600 ? `${seconds} seconds` : `${Math.ceil(seconds / 3600)} hours`;
 }
 
 /** The set of an account's familiar addresses. */

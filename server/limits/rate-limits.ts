@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
 import type { Identity } from '../identity.ts';
 import { tooManyRequests } from '../errors.ts';
+import { inWords } from '../text/time-span.ts';
 import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
@@ -200,7 +201,10 @@ export class RateLimits {
     if (state.consumedPoints <= limit.points) return standing;
     tell(res, standing);
     this.#onRefused(name);
-    throw tooManyRequests(`Too many requests${from}. Try again in ${seconds} seconds.`, Math.max(1, seconds));
+    throw tooManyRequests(
+      `Too many requests${from}. Try again in ${inWords(seconds)}.`,
+      Math.max(1, seconds),
+    );
   }
 
   #placeOf(req: Request, { counter }: NamedCounter): string {

@@ -3,6 +3,7 @@ import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
 import { keyedHash, keyedHashKey } from './keyed-hash.ts';
+import { inWords } from '../text/time-span.ts';
 
 /** Over how long votes are counted. Seconds. */
 const WINDOW = 3600;
@@ -113,7 +114,7 @@ export class VoteLimit {
 function tooMany(milliseconds: number): AppError {
   const seconds = Math.max(1, Math.ceil(milliseconds / 1000));
   return tooManyRequests(
-    `Too many votes for this post have come from your address within an hour. Try again in ${seconds} seconds.`,
+    `Too many votes for this post have come from your address within an hour. Try again in ${inWords(seconds)}.`,
     seconds,
   );
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Check, Finding } from '../database/check.ts';
+import { inWords } from '../text/time-span.ts';
 
 /** A mail is tried again at growing intervals: so many tries take more than two minutes. */
 const TRIES = 5;
@@ -19,14 +20,14 @@ async function findStuck(client: pg.ClientBase): Promise<Finding[]> {
   if (untried > 0)
     return [
       {
-        what: `No node sends mails: ${untried} wait, the oldest for ${seconds} s. Does each node have SMTP_URL and MAIL_FROM?`,
+        what: `No node sends mails: ${untried} wait, the oldest for ${inWords(seconds)}. Does each node have SMTP_URL and MAIL_FROM?`,
       },
     ];
   return failing === 0
     ? []
     : [
         {
-          what: `The mail server takes no mail: ${failing} were tried ${TRIES} times or more, the oldest waits for ${seconds} s. The log says why.`,
+          what: `The mail server takes no mail: ${failing} were tried ${TRIES} times or more, the oldest waits for ${inWords(seconds)}. The log says why.`,
         },
       ];
 }

@@ -8,6 +8,7 @@ import { type Outbox, secondsUntilMail } from '../mail/outbox.ts';
 import { createToken, endTokens } from '../mail/tokens.ts';
 import { audit } from '../moderation/audit.ts';
 import { emailKey, isSameMailbox, storedEmailKey } from '../text/email.ts';
+import { inWords } from '../text/time-span.ts';
 
 /** Counts a mail to an address that is not proved. @throws {AppError} 429 */
 export type CountMail = (email: string) => Promise<void>;
@@ -97,7 +98,7 @@ export async function sendVerification(
 ): Promise<void> {
   const seconds = await secondsUntilMail(tx, user.id, 'email_verification');
   if (seconds > 0)
-    throw tooManyRequests(`You were sent three of these mails. Try again in ${seconds} seconds.`, seconds);
+    throw tooManyRequests(`You were sent three of these mails. Try again in ${inWords(seconds)}.`, seconds);
   await countMail(user.pendingEmail ?? user.email);
   await queueVerification(mails, tx, user);
 }

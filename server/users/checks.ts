@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Check, Finding } from '../database/check.ts';
+import { inWords } from '../text/time-span.ts';
 
 /** How many accounts are sent one by one. */
 const TOLD = 20;
@@ -11,7 +12,7 @@ async function findStuckAccounts(client: pg.ClientBase): Promise<Finding[]> {
      from account_tasks where worked_at < now() - interval '1 minute' order by worked_at limit ${TOLD}`,
   );
   return rows.map(({ id, kind, seconds }) => ({
-    what: `Account ${id} is being ${kind === 'rename' ? 'renamed' : 'deleted'}, and no node has continued for ${seconds} s.`,
+    what: `Account ${id} is being ${kind === 'rename' ? 'renamed' : 'deleted'}, and no node has continued for ${inWords(seconds)}.`,
   }));
 }
 
