@@ -20,7 +20,6 @@ export const problems = {
   invitation_required: [403, 'Invitation required'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'Method not allowed'],
-  not_acceptable: [406, 'Not acceptable'],
   request_timeout: [408, 'Request timeout'],
   conflict: [409, 'Conflict'],
   gone: [410, 'Position no longer kept'],

@@ -16,7 +16,6 @@ const neverMet = [
   'malformed',
   'insufficient_scope',
   'method_not_allowed',
-  'not_acceptable',
   'unsupported_media_type',
   'misdirected',
   'headers_too_large',

@@ -30,7 +30,6 @@ const sentences: Record<ProblemCode, string> = {
   invitation_required: 'An invitation is needed to sign up here. Ask the operator for one.',
   not_found: 'There is no post 7.',
   method_not_allowed: 'PUT is not allowed here. Allowed: GET, POST.',
-  not_acceptable: 'The response is not available in a form that Accept allows.',
   request_timeout: 'The request did not arrive in time.',
   conflict: 'You have already voted on post 7.',
   gone: 'The log no longer reaches that far back. Read GET /posts again and go on from its X-Feed-Seq.',
