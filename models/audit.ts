@@ -12,4 +12,6 @@ export const auditTables = [
    )`,
   `create index audit_log_user_idx on audit_log (user_id, id) where user_id is not null`,
   `create index audit_log_post_idx on audit_log (post_id, id) where post_id is not null`,
+  `create index audit_log_action_idx on audit_log (action, id)`,
+  `create index audit_log_actor_idx on audit_log (actor_id, id) where actor_id is not null`,
 ];

@@ -12,7 +12,7 @@ import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
 import { caughtUp, execute, headOf, numberOf, postEventsSince, rows, tellVotes } from './support/tables.ts';
 import { until } from './support/waiting.ts';
-import { createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
+import { type Answer, createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
 const HOUR = 3_600_000;
 
@@ -77,6 +77,28 @@ describe('moderation', () => {
         role: 'moderator',
       });
       expect(faultsOf(await admin.get('/moderation/log?cursor=x'))).to.deep.equal(['query.cursor']);
+    });
+
+    it('is listed by action and by actor, from page to page', async () => {
+      const [judge, user] = [await somebody('moderator'), await somebody()];
+      for (const action of ['warn', 'suspend', 'unsuspend', 'warn'])
+        await act(judge, action, { user_id: user.id });
+      await act(moderator, 'warn', { user_id: user.id });
+      const listed = async (query: string) => {
+        const actions: string[] = [];
+        let path: string | undefined = `/moderation/log?limit=1&${query}`;
+        while (path !== undefined) {
+          const { body, headers }: Answer<AuditView[]> = await admin.get(path);
+          actions.push(...body.map(({ action }) => action));
+          path = /<(.*)>; rel="next"/.exec(headers.get('link') ?? '')?.[1];
+        }
+        return actions;
+      };
+      const byJudge = `actor_id=${judge.id}`;
+      expect(await listed(byJudge)).to.deep.equal(['warn', 'unsuspend', 'suspend', 'warn']);
+      expect(await listed(`${byJudge}&action=suspend`)).to.deep.equal(['suspend']);
+      expect(await listed(`user_id=${user.id}&action=warn`)).to.deep.equal(['warn', 'warn', 'warn']);
+      expect(faultsOf(await admin.get('/moderation/log?action=removed'))).to.deep.equal(['query.action']);
     });
 
     it('keeps its entries when an account is deleted, without its name', async () => {

@@ -18,6 +18,10 @@ export interface CasePage extends PagePlace {
 }
 
 export interface AuditLogOptions {
+  /** Only this action. */
+  action?: AuditEntry['action'];
+  /** Only what this user did. */
+  actorId?: number;
   /** Only what was done to this user. */
   userId?: number;
   /** Only what was done to this post. */
@@ -72,6 +76,8 @@ export class Moderation {
 
   /** The audit log: what moderators and the operator did. */
   readonly log = async ({
+    action,
+    actorId,
     userId,
     postId,
     limit,
@@ -81,7 +87,7 @@ export class Moderation {
     const { body, headers } = await this.#caller.call<AuditEntry[]>({
       method: 'GET',
       path: '/moderation/log',
-      query: { user_id: userId, post_id: postId, limit, cursor },
+      query: { action, actor_id: actorId, user_id: userId, post_id: postId, limit, cursor },
       repeatable: true,
       signal,
     });

@@ -8,21 +8,30 @@ export type UserAction = (typeof userActions)[number];
 export const reportReasons = ['spam', 'harassment', 'violence', 'illegal', 'other'] as const;
 
 /** What users do to their own account, and what a takeover of it would look like. */
-type OwnAction =
-  | 'reset_password'
-  | 'change_email'
-  | 'undo_email'
-  | 'link_identity'
-  | 'unlink_identity'
-  | 'take_over'
-  | 'create_key'
-  | 'revoke_key'
-  | 'create_webhook'
-  | 'change_webhook';
+const ownActions = [
+  'reset_password',
+  'change_email',
+  'undo_email',
+  'link_identity',
+  'unlink_identity',
+  'take_over',
+  'create_key',
+  'revoke_key',
+  'create_webhook',
+  'change_webhook',
+] as const;
 
 /** What the audit log has entries of: what moderators, the operator and users in their own accounts do. */
-export type AuditAction =
-  PostAction | UserAction | OwnAction | 'dismiss' | 'grant' | 'reset_link' | 'totp_off';
+export const auditActions = [
+  ...postActions,
+  ...userActions,
+  'dismiss',
+  'grant',
+  'reset_link',
+  'totp_off',
+  ...ownActions,
+] as const;
+export type AuditAction = (typeof auditActions)[number];
 
 /** Somebody in the audit log. The name is empty once the account has been deleted. */
 interface Named {

@@ -26,16 +26,20 @@ export interface AuditPage {
 /** @throws {AppError} 422 for a cursor of another list */
 export async function auditPage(
   ctx: Pick<ModerationContext, 'db'>,
-  { user_id, post_id, limit, cursor: given }: ListLog,
+  { action, actor_id, user_id, post_id, limit, cursor: given }: ListLog,
   requester: Requester,
 ): Promise<AuditPage> {
   const before = given === undefined ? Number.MAX_SAFE_INTEGER : readCursor('moderation-log', given);
   if (before === undefined) throw invalidCursor();
   const rows = await ctx.db.share(requester).query<{ view: AuditView }>(
     `select ${auditColumns} as view from ${auditTables}
-     where e.id < $1 and ($2::bigint is null or e.user_id = $2) and ($3::bigint is null or e.post_id = $3)
-     order by e.id desc limit $4`,
-    { type: QueryTypes.SELECT, bind: [before, user_id ?? null, post_id ?? null, limit + 1] },
+     where e.id < $1 and ($2::text is null or e.action = $2) and ($3::bigint is null or e.actor_id = $3)
+       and ($4::bigint is null or e.user_id = $4) and ($5::bigint is null or e.post_id = $5)
+     order by e.id desc limit $6`,
+    {
+      type: QueryTypes.SELECT,
+      bind: [before, action ?? null, actor_id ?? null, user_id ?? null, post_id ?? null, limit + 1],
+    },
   );
   const entries = rows.slice(0, limit).map(({ view }) => view);
   const last = entries.at(-1);

@@ -16,7 +16,7 @@ import {
 } from '../api/schema.ts';
 import { writeCursor } from './cursor.ts';
 import type { ReportAdded, ReportResolved, RoleChanged } from './event-payloads.ts';
-import { postActions, reportReasons, userActions } from './present.ts';
+import { auditActions, postActions, reportReasons, userActions } from './present.ts';
 
 /** What a user may do beside what all may. */
 const role = () =>
@@ -127,6 +127,10 @@ const cursorOf = (example: string) =>
   optional(Joi.string().max(200).description('From the `Link` header of the previous page').example(example));
 
 export const listLog = object({
+  action: optional(oneOf(...auditActions))
+    .description('Only this action')
+    .example('remove'),
+  actor_id: optional(id()).description('Only what this user did').example(1),
   user_id: optional(id()).description('Only what was done to this user').example(2),
   post_id: optional(id()).description('Only what was done to this post').example(7),
   ...listed,
