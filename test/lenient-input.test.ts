@@ -5,7 +5,8 @@ import type { Ready } from '../server/contract.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
-import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
+import { rawBytes } from './support/raw-request.ts';
+import { type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
 describe('an input that says nothing', () => {
   let world: World;
@@ -46,6 +47,44 @@ describe('an input that says nothing', () => {
     ])
       expect((await ada.get(query)).status, query).to.equal(200);
     expect(faultsOf(await ada.get('/posts?limt='))).to.deep.equal(['query.limt']);
+  });
+
+  it('is told to come once where it comes twice: in a query, a form, a header', async () => {
+    const said = (answer: Answer) => expectProblem(answer, 422, 'invalid').errors?.map(({ msg }) => msg);
+    const twice = (name: string) => `"${name}" was given more than once`;
+    for (const { method, path, query } of routes.filter((route) => route.query))
+      for (const [name, { type }] of Object.entries(
+        query?.describe().keys as Record<string, { type: string }>,
+      )) {
+        const answer = await ada.request(
+          method.toUpperCase(),
+          `${path.replaceAll(/:\w+/g, '1')}?${name}=1&${name}=2`,
+        );
+        if (type === 'array') expect(name).to.equal('topics');
+        else expect(said(answer), path).to.include(twice(name));
+      }
+    expect(said(await ada.get('/posts?limit=5&limit=6&sort=new&sort=top&skip=x'))).to.deep.equal([
+      twice('limit'),
+      twice('sort'),
+      '"skip" must be a number',
+    ]);
+    const form = await world.anonymous.post('/login', 'username=a&username=b&password=c', {
+      'content-type': 'application/x-www-form-urlencoded',
+    });
+    expect(said(form)).to.deep.equal([twice('username')]);
+    for (const [method, path, name] of [
+      ['POST', '/posts', 'Idempotency-Key'],
+      ['GET', '/events/stream', 'Last-Event-ID'],
+    ] as const) {
+      const body = method === 'POST' ? '{"title":"Twice","content":""}' : '';
+      const answer = await rawBytes(
+        world.url,
+        `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${ada.token}\r\n` +
+          `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n` +
+          `${name}: 1\r\n${name}: 2\r\nConnection: close\r\n\r\n${body}`,
+      );
+      expect(answer).to.include(' 422 ').and.include(`\\"${name.toLowerCase()}\\" was given more than once`);
+    }
   });
 
   it('is refused as a query parameter that a route does not have, and nothing is done', async () => {
@@ -145,6 +184,35 @@ describe('what a request is sent as', () => {
       expectProblem(await login(bad, FORM), 422);
     const json = { email: ada.email, password: PASSWORD, audience: 'x' };
     expect(faultsOf(await world.anonymous.post('/login', json))).to.deep.equal(['body.audience']);
+  });
+
+  it('may have a body where none is taken only if that says nothing', async () => {
+    const bodies = ['{"dry_run":true}', '[]', '"x"', '{', 'x'.repeat(100_000), 'a=b'];
+    for (const route of routes.filter(({ body, anyQuery }) => !body && !anyQuery)) {
+      const [method, path] = [route.method.toUpperCase(), route.path.replaceAll(/:\w+/g, '1')];
+      if (method === 'GET') continue;
+      for (const body of bodies) {
+        const answer = await ada.request(method, path, body);
+        if (body.length > 1024) expectProblem(answer, 413, 'too_large');
+        else expect(faultsOf(answer), `${method} ${path} ${body}`).to.deep.equal(['body']);
+      }
+    }
+    const { id } = await writePost(ada);
+    for (const body of ['{}', ' { } \n'])
+      expect((await ada.put(`/posts/${id}/vote`, body, { 'content-type': 'text/plain' })).status).to.equal(
+        200,
+      );
+    const get = (head: string, body: string) =>
+      rawBytes(
+        world.url,
+        `GET /posts/${id} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${ada.token}\r\n` +
+          `Connection: close\r\n${head}\r\n\r\n${body}`,
+      );
+    expect(await get('Content-Length: 11', '{"limit":1}'))
+      .to.include(' 422 ')
+      .and.include('"loc":["body"]');
+    expect(await get('Transfer-Encoding: chunked', '0\r\n\r\n')).to.include(' 200 ');
+    expect(await get('Content-Length: 0', '')).to.include(' 200 ');
   });
 
   it('may call UTF-8 by any of its names, and by no other', async () => {

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import express, { type Request, type RequestHandler } from 'express';
-import { AppError } from '../errors.ts';
+import { AppError, invalid } from '../errors.ts';
 
 /** Twice what the largest valid body needs: 10,000 characters, each escaped as twelve. */
 const LIMIT = '256kb';
@@ -16,6 +16,9 @@ const form = express.urlencoded({
   parameterLimit: 20,
   verify: requireUtf8,
 });
+
+/** Enough to tell a body that says nothing. */
+const raw = express.raw({ type: any, limit: '1kb', inflate: false });
 
 const FORM = 'application/x-www-form-urlencoded';
 
@@ -46,6 +49,28 @@ export function bodyReader(consumes: readonly string[]): RequestHandler {
     }
   };
 }
+
+/** Whether a request says that a body follows. */
+export function hasBody({ headers }: Request): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+}
+
+/**
+ * Refuses the body of a request where none is taken, as an unknown field is refused elsewhere: its sender means something
+ * by it. Some clients send an empty object in every request.
+ */
+export const refuseBody: RequestHandler = (req, res, next) => {
+  raw(req, res, (error?: unknown) => {
+    const body: unknown = req.body;
+    const isEmpty = Buffer.isBuffer(body) && /^\s*(\{\s*\})?\s*$/.test(body.toString('latin1'));
+    next(
+      error ??
+        (isEmpty
+          ? undefined
+          : invalid([{ loc: ['body'], msg: 'No body is taken here', type: 'any.unknown' }], 1)),
+    );
+  });
+};
 
 /** UTF-8 has several names (`utf8` is the usual one), of which the parsers know one. */
 function nameUtf8(req: Request): void {

@@ -11,9 +11,9 @@ import type { RateLimit } from '../limits/rate-limits.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { requesterOf } from './requester.ts';
 import { isNotModified, refusePreconditions } from './preconditions.ts';
-import { isForm } from './body.ts';
+import { hasBody, isForm, refuseBody } from './body.ts';
 import { requireScope } from './scope.ts';
-import { check, type Infer, knownFields, object, withoutEmpty } from './schema.ts';
+import { check, givenOnce, givenTwice, type Infer, knownFields, object, withoutEmpty } from './schema.ts';
 
 /**
  * A route is data: Express mounts it, the OpenAPI document is read off it, and the types of its handler follow from its
@@ -188,7 +188,7 @@ export function routeHandlers<C extends RouteContext>(
 ): RouteHandler[] {
   return routes.map((spec) => {
     const success = Number(Object.keys(spec.answers)[0]);
-    const body = spec.body && readBody(consumedBy(spec));
+    const body = spec.body ? readBody(consumedBy(spec)) : refuseBody;
     const isForAll = spec.access === 'optional' || (spec.access === 'reader' && publicRead);
     const handle = async (req: Request, res: Response) => {
       // Errors, too. A route whose responses may be revalidated sets its own header.
@@ -204,7 +204,7 @@ export function routeHandlers<C extends RouteContext>(
       const user = isOpen ? undefined : await authenticate(req);
       if (spec.limit) await limit(spec.limit, req, res, user);
       if (user) requireScope(user, spec.scope);
-      if (body) {
+      if (spec.body || hasBody(req)) {
         const cameAtOnce = req.complete;
         await run(body, req, res);
         // A body may be held back for seconds, and the session may end meanwhile.
@@ -269,7 +269,9 @@ function readQuery(schema: Joi.AnySchema, req: Request): ReturnType<typeof check
   const text = at < 0 ? '' : req.url.slice(at);
   const known = goodQueries.get(schema) ?? new Map<string, unknown>();
   if (known.has(text)) return { value: known.get(text) };
-  const result = check(schema, 'query', withoutEmpty(schema, req.query));
+  const { once, faults } = givenOnce(schema, 'query', req.query);
+  const result = check(schema, 'query', withoutEmpty(schema, once));
+  if (faults.length > 0) return { errors: [...faults, ...(result.errors ?? [])] };
   if (result.errors || text.length > MAX_QUERY_LENGTH) return result;
   if (known.size >= MAX_QUERIES) known.clear();
   known.set(text, Object.freeze(result.value));
@@ -281,10 +283,12 @@ function readQuery(schema: Joi.AnySchema, req: Request): ReturnType<typeof check
  * A form is read as OAuth2 requires: unknown fields are ignored, empty ones count as absent. JSON is validated
  * strictly.
  */
-function bodyOf(schema: Joi.AnySchema, req: Request): unknown {
+function readBody(schema: Joi.AnySchema, req: Request): ReturnType<typeof check> {
   const body: unknown = req.body;
-  if (!isForm(req) || typeof body !== 'object' || body === null) return body;
-  return withoutEmpty(schema, knownFields(schema, body as Record<string, unknown>));
+  if (!isForm(req) || typeof body !== 'object' || body === null) return check(schema, 'body', body);
+  const { once, faults } = givenOnce(schema, 'body', knownFields(schema, body as Record<string, unknown>));
+  const result = check(schema, 'body', withoutEmpty(schema, once));
+  return faults.length > 0 ? { errors: [...faults, ...(result.errors ?? [])] } : result;
 }
 
 function validate(spec: Route, req: Request): { params: unknown; query: unknown; body: unknown } {
@@ -301,16 +305,20 @@ function validate(spec: Route, req: Request): { params: unknown; query: unknown;
   const input = {
     params: read(spec.params, (schema) => check(schema, 'path', req.params)),
     query: read(spec.anyQuery ? undefined : (spec.query ?? noQuery), (schema) => readQuery(schema, req)),
-    body: read(spec.body, (schema) => check(schema, 'body', bodyOf(schema, req))),
+    body: read(spec.body, (schema) => readBody(schema, req)),
   };
   for (const [name, header] of Object.entries(spec.headers ?? {})) {
     // Most requests have none of them, and `headersDistinct` is made of all that there are.
     if (req.headers[name.toLowerCase()] === undefined) continue;
     // Of some headers that come twice Node passes on the first alone.
-    const value = req.headersDistinct[name.toLowerCase()]?.join(', ');
-    if (value === undefined || (value === '' && header.emptyIsAbsent)) continue;
+    const values = req.headersDistinct[name.toLowerCase()] ?? [];
+    const value = values.join(', ');
+    if (value === '' && header.emptyIsAbsent) continue;
     const result = check(header.schema, 'header', value, name.toLowerCase());
-    for (const fault of result.errors ?? []) errors.push({ ...fault, loc: ['header', name.toLowerCase()] });
+    // Lists of tags may come in several.
+    if (result.errors && values.length > 1) errors.push(givenTwice('header', name.toLowerCase()));
+    else
+      for (const fault of result.errors ?? []) errors.push({ ...fault, loc: ['header', name.toLowerCase()] });
   }
   if (errors.length > 0) throw invalid(errors, MAX_FAULTS);
   return input;

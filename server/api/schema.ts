@@ -193,9 +193,36 @@ export function withoutEmpty(schema: Joi.AnySchema, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   const fields = fieldsOf(schema);
   const empty = (name: string, given: unknown) =>
-    (given === null || given === '') && fields.get(name) === 'optional';
+    (given === null || given === '') && fields.get(name)?.presence === 'optional';
   if (!Object.entries(value).some(([name, given]) => empty(name, given))) return value;
   return Object.fromEntries(Object.entries(value).filter(([name, given]) => !empty(name, given)));
+}
+
+/**
+ * A query or a form in which each field but a list has one value, the first, and the faults of those that were given more
+ * than once: which of the values is meant nobody can tell.
+ */
+export function givenOnce(
+  schema: Joi.AnySchema,
+  place: InputPlace,
+  given: Record<string, unknown>,
+): { once: Record<string, unknown>; faults: FieldError[] } {
+  const fields = fieldsOf(schema);
+  const several = Object.entries(given).filter(
+    ([name, value]) => Array.isArray(value) && (fields.get(name)?.type ?? 'array') !== 'array',
+  );
+  if (several.length === 0) return { once: given, faults: [] };
+  return {
+    once: {
+      ...given,
+      ...Object.fromEntries(several.map(([name, value]) => [name, (value as unknown[])[0]])),
+    },
+    faults: several.map(([name]) => givenTwice(place, name)),
+  };
+}
+
+export function givenTwice(place: InputPlace, name: string): FieldError {
+  return { loc: [place, name], msg: `"${name}" was given more than once`, type: 'any.repeated' };
 }
 
 /** A form without the fields that a schema does not know: RFC 6749, 3.2 has them ignored. */
@@ -204,16 +231,23 @@ export function knownFields(schema: Joi.AnySchema, form: Record<string, unknown>
   return Object.fromEntries(Object.entries(form).filter(([name]) => fields.has(name)));
 }
 
-const fieldsOfSchemas = new WeakMap<Joi.AnySchema, Map<string, 'optional' | 'required'>>();
+interface Field {
+  presence: 'optional' | 'required';
+  type: string | undefined;
+}
 
-function fieldsOf(schema: Joi.AnySchema): Map<string, 'optional' | 'required'> {
+const fieldsOfSchemas = new WeakMap<Joi.AnySchema, Map<string, Field>>();
+
+function fieldsOf(schema: Joi.AnySchema): Map<string, Field> {
   const known = fieldsOfSchemas.get(schema);
   if (known) return known;
-  const { keys = {} } = schema.describe() as { keys?: Record<string, { flags?: { presence?: string } }> };
-  const fields = new Map(
-    Object.entries(keys).map(([name, { flags }]) => [
+  const { keys = {} } = schema.describe() as {
+    keys?: Record<string, { type?: string; flags?: { presence?: string } }>;
+  };
+  const fields = new Map<string, Field>(
+    Object.entries(keys).map(([name, { type, flags }]) => [
       name,
-      flags?.presence === 'required' ? ('required' as const) : ('optional' as const),
+      { presence: flags?.presence === 'required' ? 'required' : 'optional', type },
     ]),
   );
   fieldsOfSchemas.set(schema, fields);

@@ -61,8 +61,8 @@ over Socket.IO (see [the Socket.IO interface](/asyncapi)) or Server-Sent Events.
 **Errors** are \`application/problem+json\` (RFC 9457) with a \`type\`, a sentence in \`detail\` and, on a 422, all invalid fields
 at once. Checks run in this order: 401, 429, 403 for an API key that may
 not do it, 422, 412 of a route that has no preconditions, 403 for a missing role or verified address, 404, 403, 409, 412. An unknown
-field or query parameter is a 422, a method that a path does not
-have a 405. Each response has an \`X-Request-Id\`; send your own to find the request in the log.
+field or query parameter is a 422, as are a parameter that is given twice and a body where none is taken; a method that a path
+does not have is a 405. Each response has an \`X-Request-Id\`; send your own to find the request in the log.
 
 **Rate limits:** each response says what is left in \`RateLimit\` and the rule in \`RateLimit-Policy\`. After a 503 it is unknown
 whether a write was done: retry after \`Retry-After\`, a \`POST /posts\` with the same \`Idempotency-Key\`.
