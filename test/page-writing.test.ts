@@ -354,6 +354,43 @@ describe('writing on the page', () => {
     reader.expectClean({ networkMayFail: true }); // the browser notes the refused change
   });
 
+  it('brings back what was discarded also at another place, and from a draft that is gone', async () => {
+    const undo = page.getByRole('button', { name: 'Undo' });
+    await title().fill('On second thoughts');
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await page.getByRole('link', { name: 'Drafts 1' }).click();
+    await undo.click();
+    await comesToBe(() => title().inputValue(), 'On second thoughts');
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await page.getByRole('button', { name: 'Dismiss' }).click();
+
+    const form = page.getByRole('form', { name: 'Edit the draft' });
+    await page.getByRole('link', { name: 'Drafts 1' }).click();
+    await reader.post('For later').getByRole('button', { name: 'Edit' }).click();
+    await form.getByLabel('Text').fill('More of the draft');
+    await form.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    await undo.click();
+    await comesToBe(() => form.getByLabel('Text').inputValue(), 'More of the draft');
+    await form.getByRole('button', { name: 'Cancel' }).click();
+
+    const client = await elsewhere();
+    const { id } = await client.posts.create({ title: 'Not for long', content: '', published: false });
+    await page.reload();
+    await reader.post('Not for long').getByRole('button', { name: 'Edit' }).click();
+    await form.getByLabel('Text').fill('More of it');
+    await client.posts.remove(id);
+    await reader.turnAway(false);
+    await page.getByRole('link', { name: 'Drafts 1' }).waitFor();
+    await form.getByRole('button', { name: 'Cancel' }).click();
+    await reader.shows(reader.post('Not for long'), 0);
+    await undo.click();
+    await page.locator('.kept-words').getByText('More of it').waitFor();
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    reader.expectClean({ networkMayFail: true });
+  });
+
   /** Changes a post from another device. */
   const elsewhere = async () => {
     const client = createClient({ url: opened!.world.url });
@@ -456,6 +493,15 @@ describe('writing on the page', () => {
     await form.getByRole('button', { name: 'Cancel' }).click();
     await reader.shows(page.locator(`[data-post="${listed}"]`), 0);
     await comesToBe(() => page.evaluate('document.activeElement.className'), 'post');
+    // Its list has it no more: the words are where its address leads.
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.locator('.kept-words').getByText('Half a thought').waitFor();
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await reader.shows(page.locator('.kept-words'), 0);
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await comesToBe(() => page.evaluate('document.activeElement.className'), 'kept-words');
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await page.getByRole('link', { name: 'Everyone' }).click();
 
     const opens = await change('Gone as well');
     await reader.post('Gone as well').getByRole('link', { name: 'Gone as well' }).click();

@@ -1,9 +1,10 @@
 import { useComputed } from '@preact/signals';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { EditPost } from '../write/edit-post.tsx';
+import { useBegun } from '../write/use-begun.ts';
 import { Byline } from './byline.tsx';
 import { SoughtText } from './linked-text.tsx';
 import { PostActions } from './post-actions.tsx';
@@ -13,10 +14,9 @@ import { useEdited, useTracked, useYieldedFocus } from './use-article.ts';
 
 /** One post of the feed. */
 export function PostCard({ entry }: { entry: Entry }) {
-  const { me, unsent, timeline } = useVisit();
+  const { me, timeline } = useVisit();
   const article = useRef<HTMLElement>(null);
-  // An edit that was begun before a reload goes on.
-  const [editing, setEditing] = useState(() => unsent.of(`edit:${entry.id}`) !== undefined);
+  const [editing, setEditing] = useBegun(`edit:${entry.id}`);
   const post = entry.post.value;
   const leaving = entry.leaving.value;
   const gone = entry.gone.value;
@@ -43,13 +43,7 @@ export function PostCard({ entry }: { entry: Entry }) {
       <div class="post-inside">
         <Byline post={post} />
         {editing ? (
-          <EditPost
-            post={post}
-            gone={gone}
-            onDone={() => setEditing(false)}
-            onAgain={() => setEditing(true)}
-            article={article}
-          />
+          <EditPost post={post} gone={gone} onDone={() => setEditing(false)} article={article} />
         ) : (
           <>
             <h2 id={`title-${post.id}`} dir="auto">

@@ -196,7 +196,11 @@ export class Timeline {
     if (entry.leaving.peek()) return;
     entry.leaving.value = true;
     setTimeout(() => {
-      this.#put(this.entries.peek().filter((one) => one !== entry));
+      if (this.#keeps(entry.id)) {
+        // Its writer has wanted back meanwhile what they had discarded.
+        entry.gone.value = true;
+        entry.leaving.value = false;
+      } else this.#put(this.entries.peek().filter((one) => one !== entry));
     }, CLOSING);
   }
 }

@@ -1,5 +1,5 @@
 import type { RefObject } from 'preact';
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import type { ShownPost } from 'tidings-client';
 import { isUsed } from '../board/steadiness.ts';
 import { useVisit } from '../board/visit.ts';
@@ -24,6 +24,7 @@ import { EditPost } from '../write/edit-post.tsx';
 import { KeptWords } from '../write/kept-words.tsx';
 import { nameOf } from '../write/post-name.ts';
 import { ReplyForm } from '../write/reply-form.tsx';
+import { useBegun } from '../write/use-begun.ts';
 import { DEEPEST } from './depth.ts';
 import { type Row, Thread } from './thread.ts';
 
@@ -79,8 +80,10 @@ export function ThreadView({ id }: { id: number }) {
   if (state === 'loading') return <Skeleton />;
   if (state === 'missing' || !root) {
     const trouble = typeof state === 'object' ? state.trouble : undefined;
-    if (trouble === undefined)
-      return <Missing was={root ? [root.id, ...rows.map(({ entry }) => entry.reply.id)] : []} />;
+    if (trouble === undefined) {
+      const shown = root ? [root.id, ...rows.map(({ entry }) => entry.reply.id)] : [];
+      return <Missing was={[...new Set([...shown, id])]} />;
+    }
     return (
       <section>
         <h1 class="place-title" tabIndex={-1}>
@@ -105,7 +108,7 @@ export function ThreadView({ id }: { id: number }) {
   );
 }
 
-/** There is no such post, or none any more. @param was the posts that were shown of its thread */
+/** There is no such post, or none any more. @param was what was shown of its thread, and what was asked for */
 function Missing({ was }: { was: readonly number[] }) {
   const title = useRef<HTMLHeadingElement>(null);
   useLayoutEffect(() => {
@@ -184,9 +187,8 @@ function Replies({ thread, root, marked, rows, more, drawAgain }: RepliesProps) 
 }
 
 function Root({ post }: { post: ShownPost }) {
-  const { unsent } = useVisit();
   const article = useRef<HTMLElement>(null);
-  const [editing, setEditing] = useState(() => unsent.of(`edit:${post.id}`) !== undefined);
+  const [editing, setEditing] = useBegun(`edit:${post.id}`);
   useTracked(article, post.id);
   return (
     <article
@@ -199,12 +201,7 @@ function Root({ post }: { post: ShownPost }) {
       <div class="post-inside">
         <Byline post={post} />
         {editing ? (
-          <EditPost
-            post={post}
-            onDone={() => setEditing(false)}
-            onAgain={() => setEditing(true)}
-            article={article}
-          />
+          <EditPost post={post} onDone={() => setEditing(false)} article={article} />
         ) : (
           <>
             <h1 id={`title-${post.id}`} class="place-title" dir="auto" tabIndex={-1}>
@@ -258,10 +255,9 @@ interface LivingReplyProps {
 }
 
 function LivingReply({ thread, reply, depth, marked }: LivingReplyProps) {
-  const { unsent } = useVisit();
   const article = useRef<HTMLElement>(null);
-  const [editing, setEditing] = useState(() => unsent.of(`edit:${reply.id}`) !== undefined);
-  const [answering, setAnswering] = useState(() => unsent.of(`reply:${reply.id}`) !== undefined);
+  const [editing, setEditing] = useBegun(`edit:${reply.id}`);
+  const [answering, setAnswering] = useBegun(`reply:${reply.id}`);
   useTracked(article, reply.id);
   const close = () => {
     if (isAttended(article.current)) article.current?.focus({ preventScroll: true });
@@ -278,12 +274,7 @@ function LivingReply({ thread, reply, depth, marked }: LivingReplyProps) {
     >
       <Byline post={reply} />
       {editing ? (
-        <EditPost
-          post={reply}
-          onDone={() => setEditing(false)}
-          onAgain={() => setEditing(true)}
-          article={article}
-        />
+        <EditPost post={reply} onDone={() => setEditing(false)} article={article} />
       ) : (
         <>
           <PostText post={reply} />
@@ -305,7 +296,6 @@ function LivingReply({ thread, reply, depth, marked }: LivingReplyProps) {
           autofocus
           send={(content, key) => thread.reply(reply.id, content, key)}
           onClose={close}
-          onAgain={() => setAnswering(true)}
         />
       )}
     </article>

@@ -16,24 +16,21 @@ export function Composer() {
   const [resumed, setResumed] = useState(false);
   const section = useRef<HTMLElement>(null);
 
-  /** Another form, with these words. */
-  const begin = (words: Words | undefined) => {
-    unsent.keep('post', words);
-    setOpen(words !== undefined);
-    setResumed(words !== undefined);
+  /** Another form, with the words that are kept. */
+  const begin = (resuming: boolean) => {
+    setOpen(resuming);
+    setResumed(resuming);
     setRound((before) => before + 1);
   };
   const leave = () => {
     if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
   };
-  useEffect(() => unsent.onSent('post', () => begin(undefined)), [unsent]);
+  useEffect(() => unsent.onSent('post', () => begin(false)), [unsent]);
+  useEffect(() => unsent.onAgain('post', () => begin(true)), [unsent]);
   const discard = () => {
-    const words = unsent.of('post');
-    begin(undefined);
+    unsent.discard('post', 'write.discarded', { name: 'everyone', sort: 'new' });
+    begin(false);
     leave();
-    if (!words) return;
-    const again = { label: say('undo'), run: () => begin(words) };
-    unsent.offered('post', notify(say('write.discarded'), 'done', again));
   };
   const create = async (words: Words, published: boolean) => {
     const post = { ...words, published };

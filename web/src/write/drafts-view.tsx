@@ -12,6 +12,7 @@ import { RelativeTime } from '../feed/relative-time.tsx';
 import { say } from '../languages/say.ts';
 import { EditPost } from './edit-post.tsx';
 import { RemovePost } from './remove-post.tsx';
+import { useBegun } from './use-begun.ts';
 import { Trouble } from '../chrome/trouble.tsx';
 
 /** What the reader has written and not published. */
@@ -51,9 +52,7 @@ export function DraftsView() {
 function DraftCard({ draft, onDone }: { draft: PostAnswer; onDone: () => void }) {
   const visit = useVisit();
   const article = useRef<HTMLElement>(null);
-  // What was begun before a reload, or a look at another place, goes on.
-  const [editing, setEditing] = useState(() => visit.unsent.of(`edit:${draft.id}`) !== undefined);
-
+  const [editing, setEditing] = useBegun(`edit:${draft.id}`);
   const [busy, setBusy] = useState(false);
 
   const publish = async () => {
@@ -82,7 +81,6 @@ function DraftCard({ draft, onDone }: { draft: PostAnswer; onDone: () => void })
               setEditing(false);
               onDone();
             }}
-            onAgain={() => setEditing(true)}
             article={article}
           />
         ) : (

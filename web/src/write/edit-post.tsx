@@ -17,14 +17,12 @@ interface EditPostProps {
   /** It is only shown for what is written here. */
   gone?: boolean;
   onDone: () => void;
-  /** Brings the form back, for a reader who has discarded what they wrote and wants it again. */
-  onAgain: () => void;
   /** What gets the focus back. */
   article: RefObject<HTMLElement | null>;
 }
 
 /** Changes a post in its place. If it has been changed elsewhere meanwhile, that is said before anything is overwritten. */
-export function EditPost({ post, gone = false, onDone, onAgain, article }: EditPostProps) {
+export function EditPost({ post, gone = false, onDone, article }: EditPostProps) {
   const store = usePostStore();
   const visit = useVisit();
   const { drafts, unsent } = visit;
@@ -50,14 +48,9 @@ export function EditPost({ post, gone = false, onDone, onAgain, article }: EditP
     onDone();
   };
   const cancel = () => {
-    const words = unsent.of(what);
-    done();
-    if (!words) return;
-    const again = () => {
-      unsent.keep(what, words);
-      onAgain();
-    };
-    unsent.offered(what, notify(say('edit.discarded'), 'done', { label: say('undo'), run: again }));
+    const isListed = drafts.list.peek()?.some(({ id }) => id === post.id);
+    unsent.discard(what, 'edit.discarded', isListed ? { name: 'drafts' } : { name: 'post', id: post.id });
+    onDone();
   };
   const taken = (answer: PostAnswer) => {
     setWarning(undefined);

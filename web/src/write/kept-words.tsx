@@ -1,7 +1,7 @@
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
 import { say } from '../languages/say.ts';
-import type { UnsentFor } from './unsent.ts';
 
 interface KeptWordsProps {
   of: number;
@@ -12,23 +12,30 @@ interface KeptWordsProps {
 export function KeptWords({ of: postId, onDiscard }: KeptWordsProps) {
   return (
     <>
-      <Kept what={`edit:${postId}`} why={say('thread.unchangeable')} onDiscard={onDiscard} />
-      <Kept what={`reply:${postId}`} why={say('thread.unanswerable')} onDiscard={onDiscard} />
+      <Kept of={postId} kind="edit" onDiscard={onDiscard} />
+      <Kept of={postId} kind="reply" onDiscard={onDiscard} />
     </>
   );
 }
 
 interface KeptProps {
-  what: UnsentFor;
-  why: string;
+  of: number;
+  kind: 'edit' | 'reply';
   onDiscard: (() => void) | undefined;
 }
 
-function Kept({ what, why, onDiscard }: KeptProps) {
+function Kept({ of: postId, kind, onDiscard }: KeptProps) {
   const { unsent } = useVisit();
+  const what = `${kind}:${postId}` as const;
   // It may be under way, and the post may have gone because of it.
-  void unsent.changes.value;
-  const words = unsent.of(what);
+  const words = unsent.kept(what).value;
+  const element = useRef<HTMLDivElement>(null);
+  const resumed = useRef(false);
+  useEffect(() => unsent.onAgain(what, () => (resumed.current = true)), [unsent, what]);
+  useLayoutEffect(() => {
+    if (words && resumed.current) element.current?.focus();
+    resumed.current = false;
+  }, [words]);
   if (!words) return null;
   const text = [words.title, words.content].filter((part) => part !== '').join('\n\n');
   const copy = async () => {
@@ -40,9 +47,9 @@ function Kept({ what, why, onDiscard }: KeptProps) {
     }
   };
   return (
-    <div class="kept-words">
+    <div ref={element} class="kept-words" tabIndex={-1}>
       <p class="hint" role="alert">
-        {why}
+        {say(kind === 'edit' ? 'thread.unchangeable' : 'thread.unanswerable')}
       </p>
       <p class="text" dir="auto">
         {text}
@@ -52,7 +59,7 @@ function Kept({ what, why, onDiscard }: KeptProps) {
           type="button"
           class="plain first"
           onClick={() => {
-            unsent.keep(what, undefined);
+            unsent.discard(what, `${kind}.discarded`, { name: 'post', id: postId });
             onDiscard?.();
           }}
         >

@@ -15,12 +15,10 @@ interface ReplyFormProps {
   send: (content: string, idempotencyKey: string) => Promise<PostAnswer>;
   /** The form is to be closed; absent where it always stands. */
   onClose?: () => void;
-  /** Brings the form back, for a reader who has discarded what they wrote and wants it again. */
-  onAgain?: () => void;
 }
 
 /** Where a reply is written. What is in it stays in it, whatever comes into the thread. */
-export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormProps) {
+export function ReplyForm({ to, autofocus, send, onClose }: ReplyFormProps) {
   const { unsent } = useVisit();
   const what = `reply:${to.id}` as const;
   const section = useRef<HTMLDivElement>(null);
@@ -33,19 +31,15 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
     setResumed(false);
     onClose?.();
   };
+  const resume = () => {
+    setRound((before) => before + 1);
+    setResumed(true);
+  };
   useEffect(() => unsent.onSent(what, clear), [unsent, what, onClose]);
+  useEffect(() => unsent.onAgain(what, resume), [unsent, what]);
   const discard = () => {
-    const words = unsent.of(what);
-    unsent.keep(what, undefined);
+    unsent.discard(what, 'reply.discarded', { name: 'post', id: to.id });
     clear();
-    if (!words) return;
-    const again = () => {
-      unsent.keep(what, words);
-      setRound((before) => before + 1);
-      setResumed(true);
-      onAgain?.();
-    };
-    unsent.offered(what, notify(say('reply.discarded'), 'done', { label: say('undo'), run: again }));
   };
   const reply = async (words: Words) => {
     const { content } = words;

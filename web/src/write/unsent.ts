@@ -1,6 +1,11 @@
-import { type ReadonlySignal, signal } from '@preact/signals';
+import { type ReadonlySignal, type Signal, signal } from '@preact/signals';
 import type { PostView, TidingsError } from 'tidings-client';
+import { notify } from '../chrome/notices.tsx';
 import { browserStorage, read, tabStorage, write } from '../chrome/stored.ts';
+import type { PlainKey } from '../languages/messages.ts';
+import { say } from '../languages/say.ts';
+import { go } from '../places/history.ts';
+import type { Place } from '../places/place.ts';
 import type { Words } from './post-form.tsx';
 
 /** What the words are for: a new post, a reply to a post, or a change of one. */
@@ -33,12 +38,9 @@ const PREFIX = 'tidings:unsent';
  * its own words; the browser keeps, for when all tabs are closed, those of the tab that began first.
  */
 export class Unsent {
-  /** How often anything of it has changed. */
-  readonly changes: ReadonlySignal<number>;
-  readonly #changes = signal(0);
   readonly #prefix: string;
   /** Where storage is refused or full it is kept as long as the page is open. */
-  readonly #kept = new Map<UnsentFor, UnsentWords | undefined>();
+  readonly #kept = new Map<UnsentFor, Signal<UnsentWords | undefined>>();
   /** What the browser keeps, as this tab read or wrote it last: anything else is another tab's. */
   readonly #shared = new Map<UnsentFor, string | null>();
 
@@ -46,23 +48,21 @@ export class Unsent {
   readonly #waiting = new Map<UnsentFor, Waiting & Words>();
   /** What takes the offer back to bring words back that were discarded. */
   readonly #offers = new Map<UnsentFor, () => void>();
-  readonly #onSent = new Map<UnsentFor, Set<() => void>>();
+  readonly #onSent: Listeners = new Map();
+  readonly #onAgain: Listeners = new Map();
 
   constructor(userId: number) {
-    this.changes = this.#changes;
     this.#prefix = prefixOf(userId);
     window.addEventListener('storage', this.#onForeignWrite);
   }
 
   of(what: UnsentFor): UnsentWords | undefined {
-    if (!this.#kept.has(what)) {
-      const key = this.#prefix + what;
-      const shared = read(browserStorage(), key);
-      const own = read(tabStorage(), key) ?? shared;
-      this.#shared.set(what, own === shared ? shared : null);
-      this.#kept.set(what, parse(own));
-    }
-    return this.#kept.get(what);
+    return this.#signal(what).peek();
+  }
+
+  /** The same, for what is to be drawn again with each change. */
+  kept(what: UnsentFor): ReadonlySignal<UnsentWords | undefined> {
+    return this.#signal(what);
   }
 
   /** @param words undefined, or without a letter: there is nothing to keep any more */
@@ -77,9 +77,19 @@ export class Unsent {
     this.#put(what, kept && sent ? { ...kept, sent } : kept);
   }
 
-  /** The writer may have back what they have discarded. @param takeBack called once something new is kept */
-  offered(what: UnsentFor, takeBack: () => void): void {
-    this.#offers.set(what, takeBack);
+  /**
+   * Keeps nothing any more, and offers the words back until something new is kept: where they are shown, or, if that is not on
+   * the page by then, at a place that the reader is led to.
+   */
+  discard(what: UnsentFor, said: PlainKey, place: Place): void {
+    const words = this.of(what);
+    this.keep(what, undefined);
+    if (!words) return;
+    const again = () => {
+      this.keep(what, words);
+      if (!tell(this.#onAgain, what)) go(place);
+    };
+    this.#offers.set(what, notify(say(said), 'done', { label: say('undo'), run: again }));
   }
 
   /**
@@ -91,15 +101,18 @@ export class Unsent {
     const kept = this.of(what);
     if (!kept || !isSame(kept, words)) return !kept;
     this.keep(what, undefined);
-    for (const tell of this.#onSent.get(what) ?? []) tell();
+    tell(this.#onSent, what);
     return true;
   }
 
   /** @returns ends it */
-  onSent(what: UnsentFor, tell: () => void): () => void {
-    const all = this.#onSent.get(what) ?? new Set();
-    this.#onSent.set(what, all.add(tell));
-    return () => all.delete(tell);
+  onSent(what: UnsentFor, listener: () => void): () => void {
+    return listen(this.#onSent, what, listener);
+  }
+
+  /** For what can show the words: their writer wants back what they have discarded. @returns ends it */
+  onAgain(what: UnsentFor, listener: () => void): () => void {
+    return listen(this.#onAgain, what, listener);
   }
 
   /** What waits for the server, wherever the writer has been meanwhile, if it is about the words that a form shows. */
@@ -124,11 +137,22 @@ export class Unsent {
     window.removeEventListener('storage', this.#onForeignWrite);
   }
 
+  #signal(what: UnsentFor): Signal<UnsentWords | undefined> {
+    let kept = this.#kept.get(what);
+    if (!kept) {
+      const key = this.#prefix + what;
+      const shared = read(browserStorage(), key);
+      const own = read(tabStorage(), key) ?? shared;
+      this.#shared.set(what, own === shared ? shared : null);
+      this.#kept.set(what, (kept = signal(parse(own))));
+    }
+    return kept;
+  }
+
   #put(what: UnsentFor, kept: UnsentWords | undefined): void {
     const key = this.#prefix + what;
     const text = kept ? JSON.stringify(kept) : null;
-    this.#kept.set(what, kept);
-    this.#changes.value += 1;
+    this.#signal(what).value = kept;
     write(tabStorage(), key, text);
     const shared = read(browserStorage(), key);
     if (shared !== null && shared !== this.#shared.get(what)) return;
@@ -140,13 +164,29 @@ export class Unsent {
   readonly #onForeignWrite = ({ key, newValue: text }: StorageEvent): void => {
     if (!key?.startsWith(this.#prefix)) return;
     const what = key.slice(this.#prefix.length) as UnsentFor;
-    const [own, foreign] = [this.#kept.get(what), parse(text)];
-    if (!own || !foreign?.sent || !isSame(own, foreign)) return;
+    const kept = this.#kept.get(what);
+    const [own, foreign] = [kept?.peek(), parse(text)];
+    if (!kept || !own || !foreign?.sent || !isSame(own, foreign)) return;
     const words = { ...own, sent: foreign.sent };
-    this.#kept.set(what, words);
+    kept.value = words;
     this.#shared.set(what, text);
     write(tabStorage(), key, JSON.stringify(words));
   };
+}
+
+type Listeners = Map<UnsentFor, Set<() => void>>;
+
+function listen(all: Listeners, what: UnsentFor, listener: () => void): () => void {
+  const those = all.get(what) ?? new Set();
+  all.set(what, those.add(listener));
+  return () => those.delete(listener);
+}
+
+/** @returns whether anybody listens */
+function tell(all: Listeners, what: UnsentFor): boolean {
+  const those = [...(all.get(what) ?? [])];
+  for (const listener of those) listener();
+  return those.length > 0;
 }
 
 /** Deletes all that a user has begun to write: they have logged out. */
