@@ -16,11 +16,13 @@ import {
   remembering,
   revealed,
   shown,
+  voteDelayed,
   voteSettled,
   voting,
   withEvent,
   withOwn,
   withTally,
+  withWishes,
 } from '../client/src/store/feed-view.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { refusal } from './support/refusal.ts';
@@ -148,10 +150,12 @@ describe('a list with its events folded into it', () => {
     );
   });
 
+  const wish = (up: boolean, sending?: boolean) => ({ post_id: 1, up, sending });
+
   it('shows a vote at once, counts it once, and takes it back if it is refused', () => {
     const page = firstPage([post(1, { votes: 4, rev: 7 })], 1);
     const asShown = (view: FeedView) => shown(view.entries.get(1)!);
-    const cast = voting(page, 1, true);
+    const cast = voting(page, wish(true));
     expect(asShown(cast)).to.include({ votes: 5, voted: true, voting: true });
     const heard = withTally(cast, { post_id: 1, votes: 5, replies: 0, rev: 8 });
     expect(asShown(heard)).to.include({ votes: 5, voted: true });
@@ -164,12 +168,29 @@ describe('a list with its events folded into it', () => {
     const page = firstPage([post(1, { votes: 4, rev: 7 })], 1);
     const asShown = (view: FeedView) => shown(view.entries.get(1)!);
     const tally = { post_id: 1, votes: 5, replies: 0, rev: 8 };
-    const heard = withTally(voting(page, 1, true), tally);
-    const back = voting(heard, 1, false);
+    const heard = withTally(voting(page, wish(true)), tally);
+    const back = voting(heard, wish(false, true));
     expect(asShown(back)).to.include({ votes: 4, voted: false });
-    expect(asShown(voting(back, 1, true))).to.include({ votes: 5, voted: true });
-    const late = withTally(voting(voting(page, 1, true), 1, false), tally);
+    expect(asShown(voting(back, wish(true, true)))).to.include({ votes: 5, voted: true });
+    const late = withTally(voting(voting(page, wish(true)), wish(false, true)), tally);
     expect(asShown(late)).to.include({ votes: 4, voted: false });
+  });
+
+  it('counts what is on its way, and not what the user wants by now, also where it is sent again or the list is read', () => {
+    const page = firstPage([post(1, { votes: 4, rev: 7 })], 1);
+    const votesOf = (view: FeedView) => shown(view.entries.get(1)!).votes;
+    const tally = { post_id: 1, votes: 5, replies: 0, rev: 8 };
+    const waits = voteDelayed(voting(page, wish(true)), 1);
+    // It is being sent again, and its tally comes before its answer.
+    expect(votesOf(withTally(voting(waits, wish(false, true)), tally))).to.equal(4);
+    const readAgain = withWishes(page, [{ ...wish(false, true), delayed: false }]);
+    expect(votesOf(withTally(readAgain, tally))).to.equal(4);
+    // The page was read before the vote reached the server, and after that of another.
+    const other = firstPage([post(1, { votes: 5, rev: 8 })], 2);
+    const noTally = () => undefined;
+    expect(votesOf(remembering(other, voting(page, wish(true)), noTally))).to.equal(6);
+    const both = { ...tally, votes: 6, rev: 9 };
+    expect(votesOf(withTally(remembering(other, voting(page, wish(true)), noTally), both))).to.equal(6);
   });
 
   it('keeps of a page and what was known before it the newer tally and, apart from it, the newer vote', () => {
@@ -192,7 +213,7 @@ describe('a list with its events folded into it', () => {
       rev: 6,
     }));
     expect(asShown(unseen)).to.include({ votes: 6, rev: 6, voted: true });
-    const underWay = remembering(read(4, false), voting(read(4, false), 1, true), noTally);
+    const underWay = remembering(read(4, false), voting(read(4, false), wish(true)), noTally);
     expect(asShown(underWay)).to.include({ votes: 5, voted: true, voting: true });
   });
 

@@ -25,6 +25,8 @@ describe('votes that cannot be sent', () => {
   let answers: VoteView[];
   /** What becomes of alice's requests about votes; they reach the server otherwise. */
   let fate: 'none' | 'unanswered' | 'unsent' | Response = 'none';
+  /** Until then their answers do not come. */
+  let held: Promise<void> | undefined;
   /** Those that reached the server, as `PUT 7`. */
   let sent: string[];
 
@@ -40,6 +42,7 @@ describe('votes that cannot be sent', () => {
         if (fate instanceof Response) return fate.clone();
         sent.push(`${init.method} ${post}`);
         const answer = await fetch(url, init);
+        await held;
         if (fate === 'unanswered') throw new TypeError('fetch failed');
         return answer;
       },
@@ -54,6 +57,7 @@ describe('votes that cannot be sent', () => {
   });
   beforeEach(async () => {
     fate = 'none';
+    held = undefined;
     sent = [];
     delayed = [];
     answers = [];
@@ -121,6 +125,29 @@ describe('votes that cannot be sent', () => {
     await done;
     expect(shown(post)).to.include({ voted: true, votes: 1 });
     expect(await bob.posts.get(post.id)).to.include({ votes: 1 });
+  });
+
+  it('are counted as they are on their way, also where the user wants something else by then', async () => {
+    const post = await write('Clicked while it is sent again');
+    const untrack = store.track(post.id);
+    fate = 'unsent';
+    const done = store.vote(post.id, true);
+    await isDelayed(post);
+    let answer: () => void = () => undefined;
+    held = new Promise((resolve) => (answer = resolve));
+    await reconnect();
+    await until('it is on its way', () => sent.length > 0);
+    void store.vote(post.id, false);
+    const later = createFeedStore(alice);
+    await later.load();
+    await until('its tally', () => (shown(post)?.rev ?? 0) > post.rev);
+    expect(shown(post)).to.include({ voted: false, votes: 0, voting: true });
+    expect(later.state.posts[0]).to.include({ id: post.id, voted: false, votes: 0, voting: true });
+    answer();
+    await done;
+    expect(shown(post)).to.include({ voted: false, votes: 0, voting: false });
+    later.close();
+    untrack();
   });
 
   it('go on when their store is closed, and are shown by every other one', async () => {

@@ -1,7 +1,7 @@
 import type { Client } from '../client.ts';
 import type { VoteView } from '../contract.ts';
 import { KnownVotes } from './known-votes.ts';
-import { type VoteWishes, type VoteWishListeners, voteWishes } from './vote-wishes.ts';
+import { type VoteWish, type VoteWishes, type VoteWishListeners, voteWishes } from './vote-wishes.ts';
 
 /** The user's votes as a store shows them: those without an answer, and what became of the newest ones. */
 export class CastVotes {
@@ -35,7 +35,7 @@ export class CastVotes {
   }
 
   /** The votes that have no answer yet. */
-  get wishes(): Iterable<[postId: number, up: boolean, delayed: boolean]> {
+  get wishes(): Iterable<VoteWish & { delayed: boolean }> {
     return this.#wishes;
   }
 

@@ -111,7 +111,7 @@ export class FeedStore {
     this.#client = client;
     this.#options = options;
     this.#votes = new CastVotes(client, {
-      wanted: (postId, up) => this.#set(voting(this.#view, postId, up)),
+      wanted: (wish) => this.#set(voting(this.#view, wish)),
       settled: (postId, answer) => {
         this.#set(voteSettled(this.#view, postId, answer));
         if (answer) this.#emitter.emit('vote', answer);

@@ -1,6 +1,7 @@
 import type { PostAnswer, PostView, Tally, VoteView } from '../contract.ts';
 import { postEvent } from '../event-names.ts';
 import { type PostEvent, tellsPost } from '../post-events.ts';
+import type { VoteWish } from './vote-wishes.ts';
 
 /**
  * A list and the events after it, folded into what is to be seen. Everything here is a pure function from one view to
@@ -25,9 +26,9 @@ export interface Entry {
 interface Vote {
   /** What the user wants by now. */
   readonly up: boolean;
-  /** What was sent first, and has no answer yet. */
+  /** What was sent, or is to be sent next, and has no answer yet. */
   readonly sent: boolean;
-  /** Of the tally that it was cast upon: a newer one is taken to hold what was sent. */
+  /** Of the tally that it was sent upon: a newer one is taken to hold what was sent. */
   readonly rev: number;
   readonly delayed?: true;
 }
@@ -176,15 +177,12 @@ export function withTally(view: FeedView, tally: Tally): FeedView {
 }
 
 /** The user's vote, before the server has said anything. */
-export function voting(view: FeedView, postId: number, up: boolean): FeedView {
-  const entry = view.entries.get(postId);
+export function voting(view: FeedView, { post_id, up, sending }: VoteWish): FeedView {
+  const entry = view.entries.get(post_id);
   if (!entry) return view;
-  const { post, vote } = entry;
-  const isUnderWay = vote && !vote.delayed;
-  return withEntry(view, {
-    ...entry,
-    vote: isUnderWay ? { ...vote, up } : { up, sent: up, rev: post.rev },
-  });
+  const { rev } = entry.post;
+  const vote = sending === undefined ? { up, sent: up, rev } : { rev, ...entry.vote, up, sent: sending };
+  return withEntry(view, { ...entry, vote });
 }
 
 /** The user's vote could not be sent, and waits until the server can be reached. */
@@ -195,14 +193,11 @@ export function voteDelayed(view: FeedView, postId: number): FeedView {
 }
 
 /** A view that has just been read, with the user's votes that have no answer yet. */
-export function withWishes(
-  view: FeedView,
-  wishes: Iterable<[postId: number, up: boolean, delayed: boolean]>,
-): FeedView {
+export function withWishes(view: FeedView, wishes: Iterable<VoteWish & { delayed: boolean }>): FeedView {
   let all = view;
-  for (const [postId, up, delayed] of wishes) {
-    if (!all.entries.get(postId)?.vote) all = voting(all, postId, up);
-    if (delayed) all = voteDelayed(all, postId);
+  for (const { delayed, ...wish } of wishes) {
+    if (!all.entries.get(wish.post_id)?.vote) all = voting(all, wish);
+    if (delayed) all = voteDelayed(all, wish.post_id);
   }
   return all;
 }
@@ -330,11 +325,14 @@ export function shown(entry: Entry): ShownPost {
   return post;
 }
 
-/** Counts a vote that is on its way once: as soon as a newer tally has come, that is taken to hold what was sent. */
-function present({ post, vote, ...entry }: Entry): ShownPost {
+/**
+ * Counts a vote that is on its way once: as soon as a newer tally has come, that is taken to hold what was sent. Of a tally that
+ * came with an answer it is known.
+ */
+function present({ post, votedAt, vote, ...entry }: Entry): ShownPost {
   const live = entry.live === true;
   if (!vote) return { ...post, voting: false, voteDelayed: false, live };
-  const isCounted = vote.rev === post.rev ? post.voted : vote.sent;
+  const isCounted = post.rev <= Math.max(vote.rev, votedAt) ? post.voted : vote.sent;
   const votes = Math.max(0, post.votes + Number(vote.up) - Number(isCounted));
   return { ...post, votes, voted: vote.up, voting: true, voteDelayed: vote.delayed === true, live };
 }

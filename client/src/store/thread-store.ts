@@ -117,7 +117,7 @@ export class ThreadStore {
     this.#sort = sort;
     this.#counts = new ReplyCounts(postId);
     this.#votes = new CastVotes(client, {
-      wanted: (id, up) => this.#set(voting(this.#view, id, up)),
+      wanted: (wish) => this.#set(voting(this.#view, wish)),
       settled: (id, answer) => {
         this.#set(voteSettled(this.#view, id, answer));
         if (answer) this.#emitter.emit('vote', answer);

@@ -12,9 +12,18 @@ export interface DelayedVote {
   error: TidingsError;
 }
 
+/** A vote, or one that is taken back, that has no answer yet. */
+export interface VoteWish {
+  post_id: number;
+  /** What the user wants by now. */
+  up: boolean;
+  /** What is on its way to the server, which the user may have wanted before; undefined if nothing is. */
+  sending: boolean | undefined;
+}
+
 export interface VoteWishListeners {
   /** The user wants this, and the server has not answered yet. */
-  wanted: (postId: number, up: boolean) => void;
+  wanted: (wish: VoteWish) => void;
   /** The server cannot be reached. */
   delayed: (vote: DelayedVote) => void;
   /** The server's answer, or undefined if there is none and all is as it was. */
@@ -23,6 +32,7 @@ export interface VoteWishListeners {
 
 interface Wish {
   up: boolean;
+  sending?: boolean | undefined;
   /** Why it could not be sent, while it waits to be sent again. */
   delayed?: TidingsError;
   done: Promise<void>;
@@ -66,15 +76,16 @@ export class VoteWishes {
     return this.#emitter.on(name, listener);
   }
 
-  /** What the user wants of each post. */
-  *[Symbol.iterator](): Generator<[postId: number, up: boolean, delayed: boolean]> {
-    for (const [postId, { up, delayed }] of this.#wishes) yield [postId, up, delayed !== undefined];
+  /** What the user wants of each post, and whether that waits to be sent again. */
+  *[Symbol.iterator](): Generator<VoteWish & { delayed: boolean }> {
+    for (const [postId, { up, sending, delayed }] of this.#wishes)
+      yield { post_id: postId, up, sending, delayed: delayed !== undefined };
   }
 
   /** @throws {TidingsError} the server refuses it; `aborted`: the user or the database is another one */
   cast(postId: number, up: boolean): Promise<void> {
-    this.#emitter.emit('wanted', postId, up);
     const known = this.#wishes.get(postId);
+    this.#emitter.emit('wanted', { post_id: postId, up, sending: known?.sending });
     if (known) {
       known.up = up;
       if (known.delayed) {
@@ -149,7 +160,9 @@ export class VoteWishes {
     try {
       for (;;) {
         const { up } = wish;
+        wish.sending = up;
         const answer = await (up ? votes.cast(postId) : votes.takeBack(postId));
+        wish.sending = undefined;
         // It was counted in another database, or as somebody else.
         if (!isWanted()) break;
         if (up === wish.up) {
@@ -157,10 +170,11 @@ export class VoteWishes {
           break;
         }
         this.#emitter.emit('settled', postId, answer);
-        this.#emitter.emit('wanted', postId, wish.up);
+        this.#emitter.emit('wanted', { post_id: postId, up: wish.up, sending: undefined });
       }
       wish.resolve();
     } catch (error) {
+      wish.sending = undefined;
       if (isWanted()) {
         if (error instanceof TidingsError && error.temporary) return error;
         this.#settle(postId, undefined);
