@@ -17,7 +17,7 @@ describe(`the feed under faults, seed ${SEED}`, function () {
   let report: Report;
 
   before(async () => {
-    report = await run({ seed: SEED, seconds: 45, topical: 9 });
+    report = await run({ seed: SEED, seconds: 40, topical: 9 });
   });
 
   it('keeps every promise', () => {

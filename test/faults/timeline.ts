@@ -65,7 +65,7 @@ export class Timeline {
       this.frozen = fault.freezes === true;
       this.inflicted[name] = (this.inflicted[name] ?? 0) + 1;
       this.#say(`${name} [${needs.join(', ')}], healed after ${Date.now() - began} ms`);
-      await pause(random.between(200, 2000));
+      await pause(random.between(100, 1000));
     }
   }
 }
