@@ -198,7 +198,7 @@ describe('what a request is sent as', () => {
       }
     }
     const { id } = await writePost(ada);
-    for (const body of ['{}', ' { } \n'])
+    for (const body of ['{}', ' { } \n', 'null'])
       expect((await ada.put(`/posts/${id}/vote`, body, { 'content-type': 'text/plain' })).status).to.equal(
         200,
       );

@@ -57,12 +57,12 @@ export function hasBody({ headers }: Request): boolean {
 
 /**
  * Refuses the body of a request where none is taken, as an unknown field is refused elsewhere: its sender means something
- * by it. Some clients send an empty object in every request.
+ * by it. Some clients send an empty object, or null, in every request.
  */
 export const refuseBody: RequestHandler = (req, res, next) => {
   raw(req, res, (error?: unknown) => {
     const body: unknown = req.body;
-    const isEmpty = Buffer.isBuffer(body) && /^\s*(\{\s*\})?\s*$/.test(body.toString('latin1'));
+    const isEmpty = Buffer.isBuffer(body) && /^\s*(\{\s*\}|null)?\s*$/.test(body.toString('latin1'));
     next(
       error ??
         (isEmpty
