@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { createInterface } from 'node:readline/promises';
-import { UsageError } from './options.ts';
+import { UsageError } from '../server/command-line.ts';
 
 /** Whether an address can only be this machine. A name that merely resolves to it may resolve elsewhere next time. */
 export function isLoopback(url: string): boolean {

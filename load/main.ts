@@ -1,20 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { personAtTerminal, requireConsent } from './consent.ts';
-import { readOptions, usage, UsageError } from './options.ts';
+import { readCommandLine, UsageError } from '../server/command-line.ts';
+import { readOptions, usage } from './options.ts';
 import { terminalProgress } from './progress-bar.ts';
 import { pageOf } from './report/page.ts';
 import { summaryOf } from './report/summary.ts';
 import { passes, runLoadTest } from './run.ts';
 
-/** EX_USAGE of sysexits.h. */
-const EXIT_USAGE = 64;
-
 async function main(): Promise<void> {
-  const options = readOptions(process.argv.slice(2));
-  if (!options) {
-    process.stdout.write(usage);
-    return;
-  }
+  const options = readCommandLine(usage, readOptions);
   if (options.url !== undefined) await requireConsent(options.url, options.yes, personAtTerminal());
   const report = await runLoadTest(options, terminalProgress());
   await writeFile(options.json, JSON.stringify(report, undefined, 2));
@@ -29,5 +23,5 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 main().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`${message}\n`);
-  process.exit(error instanceof UsageError ? EXIT_USAGE : 1);
+  process.exit(error instanceof UsageError ? 2 : 1);
 });

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { UsageError } from '../server/command-line.ts';
 
 /** What a load test is to do. */
 export interface LoadOptions {
@@ -27,11 +28,6 @@ export interface LoadOptions {
   yes: boolean;
 }
 
-/** A fault in the arguments; its message is meant for anyone who typed them. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
-
 /** A process may open 20,000 files on a usual machine, and one source address has some 28,000 ports: well below both. */
 const SOCKETS_PER_PROCESS = 15_000;
 
@@ -57,14 +53,9 @@ them that nothing is lost, doubled, out of order or stale.
   --help
 `;
 
-/**
- * Reads the arguments.
- * @returns undefined if only the usage is asked for
- * @throws {UsageError} naming the option at fault and what it may be
- */
-export function readOptions(argv: readonly string[]): LoadOptions | undefined {
+/** Reads the arguments. @throws {UsageError} naming the option at fault and what it may be; what `parseArgs` throws */
+export function readOptions(argv: readonly string[]): LoadOptions {
   const values = parse(argv);
-  if (values.help) return undefined;
   const sockets = whole('sockets', values.sockets, 1, 1_000_000);
   const posts = whole('posts', values.posts, 0, 1_000_000);
   const votes = whole('votes', values.votes, 0, 10_000_000);
@@ -97,30 +88,25 @@ export function readOptions(argv: readonly string[]): LoadOptions | undefined {
 }
 
 function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        url: { type: 'string' },
-        sockets: { type: 'string', default: '1000' },
-        posts: { type: 'string', default: '20' },
-        votes: { type: 'string', default: '2000' },
-        seconds: { type: 'string', default: '30' },
-        users: { type: 'string' },
-        processes: { type: 'string' },
-        rate: { type: 'string' },
-        together: { type: 'string', default: '200' },
-        workers: { type: 'string' },
-        settle: { type: 'string', default: '15' },
-        json: { type: 'string', default: 'load-report.json' },
-        html: { type: 'string', default: 'load-report.html' },
-        yes: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
+  return parseArgs({
+    args: [...argv],
+    options: {
+      url: { type: 'string' },
+      sockets: { type: 'string', default: '1000' },
+      posts: { type: 'string', default: '20' },
+      votes: { type: 'string', default: '2000' },
+      seconds: { type: 'string', default: '30' },
+      users: { type: 'string' },
+      processes: { type: 'string' },
+      rate: { type: 'string' },
+      together: { type: 'string', default: '200' },
+      workers: { type: 'string' },
+      settle: { type: 'string', default: '15' },
+      json: { type: 'string', default: 'load-report.json' },
+      html: { type: 'string', default: 'load-report.html' },
+      yes: { type: 'boolean', default: false },
+    },
+  }).values;
 }
 
 function whole(name: string, text: string, least: number, most: number): number {

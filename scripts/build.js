@@ -4,6 +4,16 @@ import { dirname, join } from 'node:path';
 import { build } from 'vite';
 import { bundle, compile } from './compile.js';
 
+const usage = 'Usage: npm run build\n\nBuilds the service, the load tool and the page into dist.';
+const [option] = process.argv[1] === import.meta.filename ? process.argv.slice(2) : [];
+if (option === '--help' || option === '-h') {
+  console.log(usage);
+  process.exit(0);
+} else if (option !== undefined) {
+  console.error(`Unexpected argument '${option}'.\n\n${usage}`);
+  process.exit(2);
+}
+
 const root = dirname(import.meta.dirname);
 const target = join(root, 'dist');
 const folders = ['server', 'models', 'load'];

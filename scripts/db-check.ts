@@ -1,12 +1,17 @@
-/**
- * `npm run db:check`: exits 1, and says what differs, when the migrations don't make the schema that the models define,
- * or when the text of a SQL function has been changed without a new version.
- */
+/** `npm run db:check`: compares the migrations with the models. */
+import { readCommandLine, requireNoArguments } from '../server/command-line.ts';
 import { schemaDrift } from '../server/database/drift.ts';
 import { readFunctionFiles } from '../server/database/functions.ts';
 import { main, withDatabase } from '../server/database/target.ts';
 
+const usage = `Usage: npm run db:check
+
+Exits with 1, and says what differs, when the migrations do not create the schema that the models define, or when the
+text of a SQL function has been changed without a new version.
+`;
+
 await main(async () => {
+  readCommandLine(usage, requireNoArguments);
   const unstamped = (await readFunctionFiles()).filter(({ stamped, digest }) => stamped !== digest);
   if (unstamped.length > 0) {
     console.log(`Changed without a new version: ${unstamped.map(({ name }) => name).join(', ')}.`);

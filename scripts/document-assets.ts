@@ -1,9 +1,10 @@
-/** Writes the scripts and styles of the document pages, out of the packages that they come from: `npm run docs:assets`. */
+/** `npm run docs:assets`: the scripts and styles of the document pages. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompress } from 'node:zlib';
+import { readCommandLine, requireNoArguments } from '../server/command-line.ts';
 import { DOCUMENT_ASSETS, type DocumentAsset, documentAssets } from '../server/docs/document-assets.ts';
 
 interface Original {
@@ -41,7 +42,13 @@ export async function readOriginal(name: DocumentAsset): Promise<Buffer> {
   return Buffer.from(text.replaceAll(replace.text, replace.by));
 }
 
+const usage = `Usage: npm run docs:assets
+
+Writes the scripts and styles of the document pages, out of the packages that they come from.
+`;
+
 if (process.argv[1] === import.meta.filename) {
+  readCommandLine(usage, requireNoArguments);
   await mkdir(DOCUMENT_ASSETS, { recursive: true });
   for (const name of documentAssets) {
     const file = join(DOCUMENT_ASSETS, name);

@@ -69,6 +69,7 @@ const SLOW = {
   'client-package': 55,
   'database-identity': 55,
   'list-then-subscribe': 53,
+  commands: 50,
   page: 50,
   replicas: 46,
   'document-tools': 40,
@@ -341,8 +342,13 @@ function readArguments() {
         all: { type: 'boolean' },
         shard: { type: 'string' },
         list: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
       },
     });
+    if (values.help) {
+      console.log(usage);
+      process.exit(0);
+    }
     const { only = values.shard === undefined ? 'all' : 'tests' } = values;
     // A shard is one of all files.
     const isWhole = values.all === true || values.shard !== undefined;
@@ -355,8 +361,8 @@ function readArguments() {
       !(isWhole && values.slow !== undefined) && !(values.all === true && values.shard !== undefined);
     if (isPart && isOne && slow && shard && (shard.total === 1 || only === 'tests'))
       return { only, slow, shard, list: values.list === true };
-  } catch {
-    // An option that there is not.
+  } catch (error) {
+    console.error(`${error.message}\n`);
   }
   console.error(usage);
   process.exit(2);

@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { STOP, STOP_AT_ONCE } from './cluster/stop-message.ts';
 import type { ListeningMessage } from './cluster/primary.ts';
 import type { WorkerSlot } from './cluster/sticky-sessions.ts';
+import { readCommandLine, requireNoArguments } from './command-line.ts';
 import { type Config, ConfigError, misspelt, readConfig } from './config.ts';
 import { describeDatabase } from './config/connection-config.ts';
 import { isComingUp, reasonOf } from './database/connection.ts';
@@ -34,6 +35,11 @@ interface Running {
   stop(): Promise<void>;
 }
 
+const usage = `Usage: npm start
+
+Runs the service until a signal ends it. All settings are environment variables, or lines in .env: see README.md.
+`;
+
 const loadServer = () => import('./server.ts');
 
 /** Loads what serves, and tries what it uses of its libraries, while the database answers. */
@@ -44,6 +50,7 @@ function loadAhead({ fastPaths, dataDir }: Readonly<Config>): void {
 
 /** Runs until a signal ends it; writes why it cannot and exits with 78 if the configuration is at fault, 1 otherwise. */
 export function runProgram(): void {
+  readCommandLine(usage, requireNoArguments);
   main().catch((error: unknown) => {
     process.stderr.write(`${reasonOf(error)}\n`);
     process.exit(error instanceof ConfigError ? EXIT_CONFIG : 1);

@@ -150,6 +150,7 @@ const folders: Record<string, Uses> = {
     values: [
       'capability-checks.ts',
       'cluster/',
+      'command-line.ts',
       'config.ts',
       'config/',
       'database/',
@@ -165,6 +166,7 @@ const folders: Record<string, Uses> = {
   },
   'server/admin/': {
     values: [
+      'command-line.ts',
       'config.ts',
       'config/',
       'database/',
@@ -177,7 +179,7 @@ const folders: Record<string, Uses> = {
     ],
   },
   'server/invite/': {
-    values: ['config.ts', 'config/', 'database/', 'logger.ts', 'users/invitations.ts'],
+    values: ['command-line.ts', 'config.ts', 'config/', 'database/', 'logger.ts', 'users/invitations.ts'],
   },
 };
 

@@ -2,7 +2,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { type AskPerson, isLoopback, requireConsent } from '../load/consent.ts';
-import { readOptions, UsageError } from '../load/options.ts';
+import { readOptions } from '../load/options.ts';
+import { UsageError } from '../server/command-line.ts';
 import { call } from '../load/rest.ts';
 
 describe('The load test’s arguments', () => {

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
-import { readOptions, UsageError } from '../load/options.ts';
+import { readOptions } from '../load/options.ts';
+import { UsageError } from '../server/command-line.ts';
 import { pageOf } from '../load/report/page.ts';
 import { summaryOf } from '../load/report/summary.ts';
 import { type LoadReport, passes, type Progress, runLoadTest } from '../load/run.ts';
@@ -109,7 +110,7 @@ describe('A load test', () => {
 
   it('ends with the reason when a process that holds connections ends while posts are written', async () => {
     const killed = { ...silent, begin: (part: string) => part === 'writing' && killLoader() };
-    const options = readOptions(['--url', proxy.url, '--sockets', '4', '--processes', '2', ...SHORT])!;
+    const options = readOptions(['--url', proxy.url, '--sockets', '4', '--processes', '2', ...SHORT]);
     const error = await runLoadTest(options, killed).catch((reason: unknown) => reason);
     expect(error).to.be.an('error').with.property('message', 'a loader process ended with SIGKILL');
   });
@@ -125,7 +126,7 @@ describe('A load test', () => {
   });
 
   it('is refused nothing by the server that it starts itself', async () => {
-    const report = await runLoadTest(readOptions(['--sockets', '200', ...SHORT])!, silent);
+    const report = await runLoadTest(readOptions(['--sockets', '200', ...SHORT]), silent);
     expect(report.refused).to.deep.equal({});
     expect(passes(report)).to.be.true;
   });

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { readCommandLine, UsageError } from '../../server/command-line.ts';
 import { connections, homeMemory } from './connections.ts';
 import { delay } from './delay.ts';
 import { fanOut } from './fan-out.ts';
@@ -62,56 +63,60 @@ Holds the server against its limits, each measured beside it in the same run.
   --json FILE   the figures (bench.json)
 `;
 
-async function main(): Promise<void> {
+function readOptions(args: string[]) {
   const { values } = parseArgs({
+    args,
     options: {
       only: { type: 'string', default: everyday.join(',') },
       rounds: { type: 'string', default: '5' },
       scale: { type: 'string', default: '1' },
       communities: { type: 'string' },
       json: { type: 'string', default: 'bench.json' },
-      help: { type: 'boolean', default: false },
     },
   });
   const chosen = values.only.split(',');
-  const unknown = chosen.filter((name) => !Object.hasOwn(parts, name));
+  const unknown = chosen.find((name) => !Object.hasOwn(parts, name));
+  if (unknown !== undefined) throw new UsageError(`There is no part '${unknown}'`);
   const [small, large, ...more] = values.communities?.split(',') ?? [];
-  const areTwo = small && large && more.length === 0;
-  if (values.help || unknown.length > 0 || (values.communities !== undefined && !areTwo)) {
-    process.stdout.write(usage);
-    process.exitCode = values.help ? 0 : 64;
-    return;
-  }
-  const rounds = Math.max(1, Number(values.rounds) || 1);
-  const scale = Math.max(1, Number(values.scale) || 1);
+  const communities: [string, string] | undefined =
+    small && large && more.length === 0 ? [small, large] : undefined;
+  if (values.communities !== undefined && !communities)
+    throw new UsageError('--communities must be two addresses with a comma between them');
+  const atLeastOne = (name: 'rounds' | 'scale') => {
+    const number = Number(values[name]);
+    if (!(number >= 1)) throw new UsageError(`--${name} must be a number of at least 1`);
+    return number;
+  };
+  return { chosen, communities, rounds: atLeastOne('rounds'), scale: atLeastOne('scale'), json: values.json };
+}
+
+async function main(): Promise<void> {
+  const { chosen, communities, rounds, scale, json } = readCommandLine(usage, readOptions);
   const lines: Line[] = [];
   const failed: string[] = [];
   const say = (what: string) => process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${what}\n`);
-  await withStage(
-    { rounds, scale, say, ...(areTwo ? { communities: [small, large] } : {}) },
-    async (stage, endPart) => {
-      for (const name of chosen) {
-        say(name);
-        try {
-          const measured = (await parts[name]?.(stage)) ?? [];
-          lines.push(...measured);
-          process.stderr.write(`${tableOf(measured)}\n`);
-        } catch (error) {
-          // The other parts can be measured all the same.
-          failed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-        } finally {
-          await endPart();
-        }
+  await withStage({ rounds, scale, say, ...(communities ? { communities } : {}) }, async (stage, endPart) => {
+    for (const name of chosen) {
+      say(name);
+      try {
+        const measured = (await parts[name]?.(stage)) ?? [];
+        lines.push(...measured);
+        process.stderr.write(`${tableOf(measured)}\n`);
+      } catch (error) {
+        // The other parts can be measured all the same.
+        failed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      } finally {
+        await endPart();
       }
-    },
-  );
+    }
+  });
   const figures = lines.map((line) => ({ ...line, ratio: median(ratios(line)), reached: reaches(line) }));
   await writeFile(
-    values.json,
+    json,
     JSON.stringify({ at: new Date().toISOString(), rounds, lines: figures, failed }, undefined, 2),
   );
   process.stdout.write(
-    `\n${tableOf(lines)}\n\n${failed.map((what) => `FAILED ${what}\n`).join('')}${values.json}\n`,
+    `\n${tableOf(lines)}\n\n${failed.map((what) => `FAILED ${what}\n`).join('')}${json}\n`,
   );
   if (failed.length > 0) process.exitCode = 1;
 }

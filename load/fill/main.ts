@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { readCommandLine, UsageError } from '../../server/command-line.ts';
 import { describeDatabase } from '../../server/config/connection-config.ts';
 import { withConnection } from '../../server/database/client.ts';
 import { migrate } from '../../server/database/migrate.ts';
@@ -13,22 +14,15 @@ may run on it meanwhile. At a scale of 0.01 the database takes 0.5 GB, and as mu
   --scale N   1: 100,000 users, 10 million posts and replies, 2 million follows, 50 million votes, 20 million events (0.01)
 `;
 
-await main(async () => {
-  let values;
-  try {
-    ({ values } = parseArgs({
-      options: { scale: { type: 'string', default: '0.01' }, help: { type: 'boolean', default: false } },
-    }));
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    process.stderr.write(`${error.message}\n\n${usage}`);
-    return 64;
-  }
+function readScale(args: string[]): number {
+  const { values } = parseArgs({ args, options: { scale: { type: 'string', default: '0.01' } } });
   const scale = Number(values.scale);
-  if (values.help || !(scale > 0 && scale <= 10)) {
-    process.stdout.write(usage);
-    return values.help ? 0 : 64;
-  }
+  if (!(scale > 0 && scale <= 10)) throw new UsageError('--scale must be a number above 0, at most 10');
+  return scale;
+}
+
+await main(() => {
+  const scale = readCommandLine(usage, readScale);
   return withDatabase(async (databaseUrl) => {
     await migrate(databaseUrl);
     const began = Date.now();

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Browser, type CDPSession, chromium, type Page } from 'playwright-core';
+import { readCommandLine, UsageError } from '../../server/command-line.ts';
 import { type Account, makeAccounts } from '../accounts.ts';
 import { type Stage, withStage } from '../bench/stage.ts';
 import { inLanes } from '../lanes.ts';
@@ -52,19 +53,24 @@ const observing = `
   }).observe({ type: 'event', buffered: true, durationThreshold: 16 });
 `;
 
-async function main(): Promise<void> {
+function readSizes(args: string[]): Sizes {
   const { values } = parseArgs({
+    args,
     options: {
       throttle: { type: 'string', default: '4' },
       posts: { type: 'string', default: '5000' },
       arrivals: { type: 'string', default: '500' },
-      help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) {
-    process.stdout.write(usage);
-    return;
-  }
+  const whole = (name: keyof Sizes) => {
+    if (!/^[1-9]\d{0,8}$/.test(values[name])) throw new UsageError(`--${name} must be a whole number`);
+    return Number(values[name]);
+  };
+  return { throttle: whole('throttle'), posts: whole('posts'), arrivals: whole('arrivals') };
+}
+
+async function main(): Promise<void> {
+  const sizes = readCommandLine(usage, readSizes);
   const say = (what: string) => process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${what}\n`);
   const figures = await withStage({ rounds: 1, scale: 1, say }, async (stage, endPart) => {
     const browser = await chromium.launch({
@@ -72,11 +78,7 @@ async function main(): Promise<void> {
       args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
     });
     try {
-      return await measure(stage, browser, {
-        throttle: Number(values.throttle),
-        posts: Number(values.posts),
-        arrivals: Number(values.arrivals),
-      });
+      return await measure(stage, browser, sizes);
     } finally {
       await browser.close();
       await endPart();

@@ -6,6 +6,7 @@ import type { AdminTask } from './task.ts';
 /** Gives somebody a role. Nobody else can: so the first administrator is made, and each further one. */
 export const grant: AdminTask = {
   name: 'grant',
+  does: 'gives an account a role',
   usage: `NAME ${roles.join('|')} [--reason TEXT]`,
   read(args) {
     const { values, positionals } = parseArgs({

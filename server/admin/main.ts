@@ -1,4 +1,5 @@
 /** `npm run admin -- grant ada moderator`: what an operator does to accounts. Each task is in a file of its own. */
+import { readCommandLine, UsageError } from '../command-line.ts';
 import { ConfigError, readConfig } from '../config.ts';
 import { main, withDatabase, withModels } from '../database/target.ts';
 import { AppError } from '../errors.ts';
@@ -9,26 +10,24 @@ import type { AdminTask } from './task.ts';
 
 const tasks: readonly AdminTask[] = [grant, resetLink, totpOff];
 
-/** What is asked for; undefined if it is not understood. */
-function readTask([name, ...args]: string[]): ReturnType<AdminTask['read']> {
-  try {
-    return tasks.find((task) => task.name === name)?.read(args);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    return undefined;
-  }
+const usage = [
+  ...tasks.map(
+    ({ name, usage }, at) => `${at === 0 ? 'Usage:' : '      '} npm run admin -- ${name} ${usage}`,
+  ),
+  '',
+  ...tasks.map(({ name, does }) => `  ${name.padEnd(11)} ${does}`),
+].join('\n');
+
+function readTask([name, ...args]: string[]): NonNullable<ReturnType<AdminTask['read']>> {
+  const task = tasks.find((one) => one.name === name);
+  if (!task) throw new UsageError(name === undefined ? '' : `There is no task '${name}'`);
+  const run = task.read(args);
+  if (!run) throw new UsageError(`${task.name} wants: ${task.usage}`);
+  return run;
 }
 
-await main(async () => {
-  const run = readTask(process.argv.slice(2));
-  if (run === undefined) {
-    console.error(
-      tasks
-        .map(({ name, usage }, at) => `${at === 0 ? 'Usage:' : '      '} npm run admin -- ${name} ${usage}`)
-        .join('\n'),
-    );
-    return 2;
-  }
+await main(() => {
+  const run = readCommandLine(usage, readTask);
   return withDatabase(async (databaseUrl) => {
     try {
       const config = readConfig(process.env);

@@ -7,6 +7,7 @@ import type { AdminTask } from './task.ts';
 /** Prints a link with which somebody chooses a new password: where no mail is sent, or does not arrive. */
 export const resetLink: AdminTask = {
   name: 'reset-link',
+  does: 'prints a link with which its owner chooses a new password',
   usage: 'NAME',
   read(args) {
     const [name, ...more] = parseArgs({ args, allowPositionals: true }).positionals;

@@ -12,6 +12,8 @@ export interface AdminTask {
   name: string;
   /** Its arguments, as the usage tells them. */
   usage: string;
+  /** What it does, in a phrase for the usage. */
+  does: string;
   /**
    * What its arguments ask for; undefined if they are not understood.
    * @returns what it did, in sentences

@@ -7,6 +7,7 @@ import type { AdminTask } from './task.ts';
 /** Has somebody's logins ask for no code any more: who has lost the app and the recovery codes gets in again. The owner is told. */
 export const totpOff: AdminTask = {
   name: 'totp-off',
+  does: 'has its logins ask for no code any more',
   usage: 'NAME',
   read(args) {
     const [name, ...more] = parseArgs({ args, allowPositionals: true }).positionals;

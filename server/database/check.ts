@@ -26,6 +26,8 @@ export interface Check {
 /** What a capability has doctor do when it is asked for: `npm run doctor -- --OPTION`. */
 export interface Task {
   option: string;
+  /** What it does, in a phrase for the usage. */
+  usage: string;
   /** @returns what it did, in a sentence */
   run: (db: Database) => Promise<string>;
 }

@@ -1,31 +1,32 @@
-/**
- * `npm run doctor [-- --repair]`: says in a sentence each what is wrong; exits 1 if anything is. `npm run doctor --
- * --new-epoch`: after a restore, makes every client reload. What else it does on demand the capabilities say
- * (`--refold`: folds the text of every post again for searches).
- */
+/** `npm run doctor`: says in a sentence each what is wrong. What else it does on demand the capabilities say. */
 import { parseArgs } from 'node:util';
 import { tasks } from '../capability-checks.ts';
+import { readCommandLine, UsageError } from '../command-line.ts';
 import { ConfigError, readConfig } from '../config.ts';
 import { main, withDatabase, withModels } from '../database/target.ts';
 import { type Examination, examine } from './examine.ts';
 import { makeNewEpoch, repair } from './repair.ts';
 
-await main(async () => {
-  let values;
-  try {
-    ({ values } = parseArgs({
-      options: {
-        repair: { type: 'boolean', default: false },
-        'new-epoch': { type: 'boolean', default: false },
-        ...Object.fromEntries(tasks.map(({ option }) => [option, { type: 'boolean' as const }])),
-      },
-    }));
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    const options = ['repair', 'new-epoch', ...tasks.map(({ option }) => option)];
-    console.error(`${error.message}. Options: ${options.map((option) => `--${option}`).join(', ')}`);
-    return 1;
-  }
+const usage = `Usage: npm run doctor [-- OPTION]
+
+Looks at the configuration, the database and what is in it, and says in a sentence each what is wrong. Exits with 1 if
+anything is.
+
+  --repair      repairs what can be repaired, and looks again
+  --new-epoch   gives the log a new epoch, after a restore: every client reloads
+${tasks.map(({ option, usage }) => `  ${`--${option}`.padEnd(13)} ${usage}\n`).join('')}`;
+
+/** The option that was given, if one was. */
+function readOption(args: string[]): string | undefined {
+  const names = ['repair', 'new-epoch', ...tasks.map(({ option }) => option)];
+  const options = Object.fromEntries(names.map((name) => [name, { type: 'boolean' as const }]));
+  const [option, other] = Object.keys(parseArgs({ args, options }).values);
+  if (other !== undefined) throw new UsageError(`--${option} and --${other} do not go together`);
+  return option;
+}
+
+await main(() => {
+  const asked = readCommandLine(usage, readOption);
   return withDatabase(async (databaseUrl) => {
     let config;
     try {
@@ -36,13 +37,12 @@ await main(async () => {
       return 1;
     }
     console.log('✓ configuration');
-    if (values['new-epoch']) {
+    if (asked === 'new-epoch') {
       const epoch = await withModels(databaseUrl, makeNewEpoch);
       console.log(`The log has the new epoch ${epoch}: every client is told to reload.`);
       return 0;
     }
-    const asked = new Map(Object.entries(values));
-    const task = tasks.find(({ option }) => asked.get(option) === true);
+    const task = tasks.find(({ option }) => option === asked);
     if (task) {
       console.log(await withModels(databaseUrl, (db) => task.run(db)));
       return 0;
@@ -50,7 +50,7 @@ await main(async () => {
     const told = { onLook: tellBegun, onDone: tell };
     let examinations = await examine(config, databaseUrl, told);
     const repairs = examinations.flatMap(({ findings }) => findings.filter((finding) => finding.repair));
-    if (values.repair && repairs.length > 0) {
+    if (asked === 'repair' && repairs.length > 0) {
       let repaired = 0;
       await withModels(
         databaseUrl,

@@ -2,6 +2,7 @@
  * `npm run invite -- --uses 5 --expires 30d`: makes an invitation and prints its code. `-- --list`: those that are good.
  * `-- --revoke 7`: ends one.
  */
+import { readCommandLine } from '../command-line.ts';
 import { type Config, ConfigError, LOCAL_LINK, readConfig } from '../config.ts';
 import type { Database } from '../database/connection.ts';
 import { main, withDatabase, withModels } from '../database/target.ts';
@@ -37,12 +38,8 @@ async function run(
   return 0;
 }
 
-await main(async () => {
-  const task = readTask(process.argv.slice(2));
-  if (task === undefined) {
-    console.error(USAGE);
-    return 2;
-  }
+await main(() => {
+  const task = readCommandLine(USAGE, readTask);
   return withDatabase(async (databaseUrl) => {
     let config;
     try {

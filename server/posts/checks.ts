@@ -76,6 +76,7 @@ export const postChecks: readonly Check[] = [
 export const postTasks: readonly Task[] = [
   {
     option: 'refold',
+    usage: 'folds the text of every post again for searches',
     run: async (db) => {
       const { looked, changed } = await refoldPosts(db);
       return `${looked} posts checked; ${changed} of them had outdated search text.`;

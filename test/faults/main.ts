@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { readCommandLine, UsageError } from '../../server/command-line.ts';
 import { rules } from './checker.ts';
 import { crashTable, type Figure } from './crash-table.ts';
 import { type Report, run } from './run.ts';
@@ -14,7 +15,7 @@ import { storm } from './scenarios/storm.ts';
 import { buildTree } from './tree.ts';
 import { frameFaults } from '../support/held-frames.ts';
 
-const usage = `npm run faults -- [what] [options]
+const usage = `Usage: npm run faults -- [what] [options]
 
 What
   --seed N | --seeds A..B   random faults from these seeds (default: one that is drawn)
@@ -31,105 +32,91 @@ Options
   --only TEXT   only the rows of the table whose name holds this
   --quiet       no line for each fault`;
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    seeds: { type: 'string' },
-    table: { type: 'boolean', default: false },
-    scenario: { type: 'string' },
-    seconds: { type: 'string', default: '120' },
-    clients: { type: 'string' },
-    topical: { type: 'string', default: '24' },
-    writers: { type: 'string', default: '10' },
-    rate: { type: 'string', default: '60' },
-    times: { type: 'string', default: '1' },
-    only: { type: 'string', default: '' },
-    quiet: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-});
+const options = {
+  seed: { type: 'string' },
+  seeds: { type: 'string' },
+  table: { type: 'boolean', default: false },
+  scenario: { type: 'string' },
+  seconds: { type: 'string', default: '120' },
+  clients: { type: 'string' },
+  topical: { type: 'string', default: '24' },
+  writers: { type: 'string', default: '10' },
+  rate: { type: 'string', default: '60' },
+  times: { type: 'string', default: '1' },
+  only: { type: 'string', default: '' },
+  quiet: { type: 'boolean', default: false },
+} as const;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-class UsageError extends Error {}
+type Scenario = (cluster: { tree: string }, seed: number) => Promise<Figure[]>;
 
-function wholeNumber(name: string, value: string): number {
-  if (!/^\d{1,9}$/.test(value)) throw new UsageError(`--${name} must be a whole number`);
-  return Number(value);
-}
-
-function seeds(): number[] {
-  if (values.seeds !== undefined) {
-    const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(values.seeds) ?? [];
-    if (from === undefined || to === undefined) throw new UsageError('--seeds must look like 1..20');
-    return Array.from({ length: Number(to) - Number(from) + 1 }, (_, at) => Number(from) + at);
-  }
-  return [
-    values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : wholeNumber('seed', values.seed),
-  ];
+function readOptions(args: string[]) {
+  const { values } = parseArgs({ args, options });
+  const whole = (name: string, value: string) => {
+    if (!/^\d{1,9}$/.test(value)) throw new UsageError(`--${name} must be a whole number`);
+    return Number(value);
+  };
+  const clients = (otherwise: string) => whole('clients', values.clients ?? otherwise);
+  const numbers = {
+    seconds: whole('seconds', values.seconds),
+    clients: clients('100'),
+    topical: whole('topical', values.topical),
+    writers: whole('writers', values.writers),
+    rate: whole('rate', values.rate),
+  };
+  const scenarios: Record<string, Scenario> = {
+    backlog,
+    floods: floodsOf,
+    'full-disk': fullDisk,
+    'redis-late': redisLate,
+    restored,
+    slow,
+    soak: (cluster, seed) => soak(cluster, seed, numbers.seconds, say),
+    storm: (cluster, seed) => storm(cluster, seed, clients('3000')),
+  };
+  const { seed, seeds, scenario, table, quiet, only } = values;
+  if (scenario !== undefined && !Object.hasOwn(scenarios, scenario))
+    throw new UsageError(`There is no scenario '${scenario}'`);
+  const [, from, to] = /^(\d{1,9})\.\.(\d{1,9})$/.exec(seeds ?? '') ?? [];
+  if (seeds !== undefined && from === undefined) throw new UsageError('--seeds must look like 1..20');
+  const first = Number(from ?? whole('seed', seed ?? String(Math.floor(Math.random() * 1_000_000))));
+  return {
+    ...{ numbers, table, quiet, only, times: whole('times', values.times) },
+    scenario: scenario === undefined ? undefined : scenarios[scenario],
+    seeds: Array.from({ length: Number(to ?? first) - first + 1 }, (_, at) => first + at),
+  };
 }
 
 async function main(): Promise<boolean> {
-  if (values.help) {
-    say(usage);
-    return true;
-  }
-  const wanted = seeds();
+  const { numbers, table, quiet, only, times, scenario, seeds } = readCommandLine(usage, readOptions);
   const { root } = await buildTree();
   process.once('exit', () => rmSync(root, { recursive: true, force: true }));
   const cluster = { tree: root };
-  const [seed = 0] = wanted;
-  if (values.table) {
+  const [seed = 0] = seeds;
+  if (table) {
     say(`seed ${seed}`);
-    const times = wholeNumber('times', values.times);
-    const faulty = await crashTable({ seed, times, only: values.only, cluster, say });
+    const faulty = await crashTable({ seed, times, only, cluster, say });
     say(faulty.length === 0 ? 'every bound was kept, and no violation found' : `\n${faulty.join('\n')}`);
     return faulty.length === 0;
   }
-  if (values.scenario !== undefined) {
+  if (scenario) {
     say(`seed ${seed}`);
-    return tellFigures(await scenario(values.scenario, cluster, seed));
+    return tellFigures(await scenario(cluster, seed));
   }
   let good = true;
-  for (const one of wanted) {
+  for (const one of seeds) {
     say(`seed ${one}`);
     const report = await run({
       seed: one,
       cluster,
-      seconds: wholeNumber('seconds', values.seconds),
-      clients: wholeNumber('clients', values.clients ?? '100'),
-      topical: wholeNumber('topical', values.topical),
-      writers: wholeNumber('writers', values.writers),
-      rate: wholeNumber('rate', values.rate),
-      ...(values.quiet ? {} : { say: (line: string) => say(`  ${line}`) }),
+      ...numbers,
+      ...(quiet ? {} : { say: (line: string) => say(`  ${line}`) }),
     });
     tell(report);
     good &&= report.violations.length === 0;
   }
   return good;
-}
-
-function scenario(name: string, cluster: { tree: string }, seed: number): Promise<Figure[]> {
-  switch (name) {
-    case 'backlog':
-      return backlog(cluster, seed);
-    case 'floods':
-      return floodsOf(cluster, seed);
-    case 'full-disk':
-      return fullDisk(cluster, seed);
-    case 'redis-late':
-      return redisLate(cluster, seed);
-    case 'restored':
-      return restored(cluster, seed);
-    case 'slow':
-      return slow(cluster, seed);
-    case 'soak':
-      return soak(cluster, seed, wholeNumber('seconds', values.seconds), say);
-    case 'storm':
-      return storm(cluster, seed, wholeNumber('clients', values.clients ?? '3000'));
-    default:
-      throw new UsageError(`there is no scenario "${name}"`);
-  }
 }
 
 function tellFigures(figures: Figure[]): boolean {
@@ -154,13 +141,7 @@ function tell({ seed, violations, more, figures }: Report): void {
   );
 }
 
-try {
-  const good = await main();
-  const frames = frameFaults();
-  for (const fault of frames) say(`outside the AsyncAPI document: ${fault}`);
-  process.exitCode = good && frames.length === 0 ? 0 : 1;
-} catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  process.stderr.write(`${error.message}\n\n${usage}\n`);
-  process.exitCode = 2;
-}
+const good = await main();
+const frames = frameFaults();
+for (const fault of frames) say(`outside the AsyncAPI document: ${fault}`);
+process.exitCode = good && frames.length === 0 ? 0 : 1;

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { readCommandLine, UsageError } from '../../server/command-line.ts';
 import { Cluster } from '../faults/cluster.ts';
 import { buildTree } from '../faults/tree.ts';
 import { frameFaults } from '../support/held-frames.ts';
@@ -10,33 +11,53 @@ import { type StopBug, stopBugs } from './stops/bugs.ts';
 import { fuzzStops, violationsWith } from './stops/run.ts';
 import { Ground, type StageName, stageKinds } from './stops/stage.ts';
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
-    frames: { type: 'string', default: '200000' },
-    streams: { type: 'string', default: '5000' },
-    bodies: { type: 'string', default: '20000' },
-    lists: { type: 'string', default: '10000' },
-    reads: { type: 'string', default: '10000' },
-    stops: { type: 'string', default: '4' },
-    bugs: { type: 'string', default: '0' },
-    stages: { type: 'string', default: Object.keys(stageKinds).join() },
-    seconds: { type: 'string', default: '1200' },
-  },
+const usage = `Usage: npm run fuzz -- [options]
+
+Sends odd input at two nodes, reads lists and subscribes from their positions, and ends sessions and nodes, all at random.
+
+  --seed N       what is drawn (default: one that is drawn itself)
+  --frames N     frames of sockets (200000)
+  --streams N    event streams (5000)
+  --bodies N     request bodies (20000)
+  --lists N      lists that are read and subscribed from (10000)
+  --reads N      notifications that are marked as read (10000)
+  --stops N      lives of nodes and clusters that are ended (4)
+  --bugs N       seeds with which each planted bug must be found (0)
+  --stages A,B   what is ended (${Object.keys(stageKinds).join(', ')})
+  --seconds S    how long each part may take (1200)
+`;
+
+const options = {
+  seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
+  frames: { type: 'string', default: '200000' },
+  streams: { type: 'string', default: '5000' },
+  bodies: { type: 'string', default: '20000' },
+  lists: { type: 'string', default: '10000' },
+  reads: { type: 'string', default: '10000' },
+  stops: { type: 'string', default: '4' },
+  bugs: { type: 'string', default: '0' },
+  stages: { type: 'string', default: Object.keys(stageKinds).join() },
+  seconds: { type: 'string', default: '1200' },
+} as const;
+
+const isStage = (name: string): name is StageName => name in stageKinds;
+
+const { values, whole, stages } = readCommandLine(usage, (args) => {
+  const { values } = parseArgs({ args, options });
+  for (const [name, value] of Object.entries(values))
+    if (name !== 'stages' && !/^\d{1,9}$/.test(value))
+      throw new UsageError(`--${name} must be a whole number`);
+  const stages = values.stages.split(',').map((name) => {
+    if (!isStage(name)) throw new UsageError(`--stages are among ${Object.keys(stageKinds).join(', ')}`);
+    return name;
+  });
+  return { values, stages, whole: (name: Exclude<keyof typeof values, 'stages'>) => Number(values[name]) };
 });
 
 /** Each node keeps pages and the newest events, of each so many that they come near to this when there are twenty thousand requests. MiB. */
 const KEPT = 64;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
-const whole = (
-  name: 'seed' | 'frames' | 'streams' | 'bodies' | 'lists' | 'reads' | 'stops' | 'bugs' | 'seconds',
-) => {
-  if (!/^\d{1,9}$/.test(values[name])) throw new Error(`--${name} must be a whole number`);
-  return Number(values[name]);
-};
-
-const isStage = (name: string): name is StageName => name in stageKinds;
 
 /** Sends what is odd at two nodes. */
 async function throwOddInput(tree: string): Promise<string[]> {
@@ -117,10 +138,6 @@ async function readNotifications(tree: string): Promise<string[]> {
 async function endEverything(tree: string): Promise<string[]> {
   const lives = whole('stops');
   if (lives === 0) return [];
-  const stages = values.stages.split(',').map((name) => {
-    if (!isStage(name)) throw new Error(`--stages are among ${Object.keys(stageKinds).join(', ')}`);
-    return name;
-  });
   const ground = await Ground.prepare();
   try {
     const began = Date.now();
