@@ -67,8 +67,7 @@ async function main(): Promise<void> {
     await work(config, log, shutdown);
     return;
   }
-  for (const { given, meant } of misspelt(process.env))
-    log.warn(`${given} is not a setting of Tidings: is ${meant} meant?`);
+  for (const slip of misspelt(process.env)) log.warn(slip);
   for (const signal of STOP_SIGNALS) process.on(signal, () => shutdown.begin({ signal }));
   const running = await begin(config, log, shutdown);
   if (!shutdown.stopWith(() => running.stop())) process.stdout.write(`Tidings is ready at ${running.url}\n`);

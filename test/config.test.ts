@@ -346,31 +346,33 @@ describe('the configuration', () => {
   });
 
   it('tells which variables are almost a setting that is not set', () => {
-    const env = {
-      DATABASE_URI: 'x',
-      REDIS_URI: 'x',
-      MAX_CONNECTION: '5',
-      database_url: 'x',
-      HTTP_URL: 'x',
-      HOSTS: 'x',
-    };
-    expect(misspelt(env)).to.deep.equal([
-      { given: 'DATABASE_URI', meant: 'DATABASE_URL' },
-      { given: 'REDIS_URI', meant: 'REDIS_URL' },
-      { given: 'MAX_CONNECTION', meant: 'MAX_CONNECTIONS' },
-      { given: 'database_url', meant: 'DATABASE_URL' },
-      { given: 'HOSTS', meant: 'HOST' },
-    ]);
-    expect(
-      misspelt({
-        DATABASE_URI: 'x',
-        DATABASE_URL: 'x',
-        DATABASE_PORT: '5432',
-        PATH: 'x',
-        PWD: 'x',
-        LANG: 'C',
-      }),
-    ).to.be.empty;
+    for (const [given, meant] of [
+      ['DATABASE_URI', 'DATABASE_URL'],
+      ['DATABASE_ULR', 'DATABASE_URL'],
+      ['DATBASE_UL', 'DATABASE_URL'],
+      ['database_url', 'DATABASE_URL'],
+      ['MIGRATION_DATABSE_URI', 'MIGRATION_DATABASE_URL'],
+      ['REDIS_URI', 'REDIS_URL'],
+      ['JWT_SERCET', 'JWT_SECRET'],
+      ['MAX_CONECTION', 'MAX_CONNECTIONS'],
+      ['RATELIMIT', 'RATE_LIMITS'],
+      ['HOSTS', 'HOST'],
+    ] as const)
+      expect(misspelt({ [given]: 'x' })).to.deep.equal([
+        `${given} is not a setting of Tidings: is ${meant} meant?`,
+      ]);
+  });
+
+  it('takes no variable of another program for a setting, nor one that is beside the setting', () => {
+    const others =
+      'PATH PWD OLDPWD HOME USER LOGNAME LANG TERM SHELL TZ HOSTNAME DISPLAY XDG_DATA_HOME NODE_OPTIONS NODE_PATH ' +
+      'NODE_EXTRA_CA_CERTS npm_config_user_agent npm_package_name npm_lifecycle_event npm_execpath INIT_CWD ' +
+      'PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE PGSSLMODE PGDATA DATABASE_PORT DATABASE_HOST DATABASE_NAME ' +
+      'DATABASE_USER DB_URL REDIS_HOST REDIS_PORT REDIS_TLS_URL SMTP_HOST SMTP_PORT SMTP_USER MAIL_HOST MAIL_PORT ' +
+      'MAIL_TO HTTP_URL HTTP_PORT HTTPS_PORT SERVER_PORT APP_URL BASE_URL PUBLIC_DIR JWT_SECRET_KEY JWT_EXPIRES_IN ' +
+      'LOG_FILE LOG_DIR LOG_FORMAT KUBERNETES_PORT REDIS_SERVICE_HOST TIDINGS_PORT GITHUB_TOKEN CI WEB_CONCURRENCY';
+    expect(misspelt(Object.fromEntries(others.split(' ').map((name) => [name, 'x'])))).to.be.empty;
+    expect(misspelt({ DATABASE_URI: 'x', DATABASE_URL: 'x' })).to.be.empty;
   });
 
   describe('at the start of the program', () => {
