@@ -53,7 +53,13 @@ describe('several hosts in DATABASE_URL', () => {
       name: 'tidings test',
     }).catch((error: unknown) => error);
     expect(String(failure)).to.include('read-only').and.to.include(String(dead));
+    expect(String(failure)).to.include('No host of DATABASE_URL accepts');
     expect(isUnavailable(failure)).to.equal(true);
+    const ofOthers: unknown = await connectClient(
+      urlOf(`target_session_attrs=read-write&${readOnly}`, dead, silent.port),
+      { name: 'tidings test', variable: 'MIGRATION_DATABASE_URL' },
+    ).catch((error: unknown) => error);
+    expect(String(ofOthers)).to.include('No host of MIGRATION_DATABASE_URL accepts a read-write connection');
     const client = await connectClient(urlOf(readOnly, dead), { name: 'tidings test' });
     await client.end();
   });

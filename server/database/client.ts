@@ -30,8 +30,8 @@ export interface ClientOptions {
 /** Process-wide: all pools on one address go to the same of its hosts. */
 const choices = new Map<string, HostChoice>();
 
-function choiceOf(databaseUrl: string, config: ConnectionConfig): HostChoice {
-  const known = choices.get(databaseUrl) ?? new HostChoice(config);
+function choiceOf(databaseUrl: string, config: ConnectionConfig, variable: string): HostChoice {
+  const known = choices.get(databaseUrl) ?? new HostChoice(config, variable);
   choices.set(databaseUrl, known);
   return known;
 }
@@ -45,9 +45,9 @@ export function clientClass(
   options: ClientOptions,
 ): new (given?: pg.ClientConfig) => DatabaseClient {
   const config = connectionConfig(databaseUrl);
-  const choice = options.hosts ?? choiceOf(databaseUrl, config);
-  const timeout = options.connectTimeout ?? config.connectTimeout;
   const { settings = {}, variable = 'DATABASE_URL' } = options;
+  const choice = options.hosts ?? choiceOf(databaseUrl, config, variable);
+  const timeout = options.connectTimeout ?? config.connectTimeout;
 
   class TidingsClient extends ConfirmedClient {
     constructor(given: pg.ClientConfig = {}) {

@@ -15,11 +15,14 @@ const HEAD_START = 250;
  */
 export class HostChoice {
   readonly #config: ConnectionConfig;
+  readonly #variable: string;
   #chosen: DatabaseHost | undefined;
   readonly #ask = singleFlight(() => this.#askAll());
 
-  constructor(config: ConnectionConfig) {
+  /** @param variable which has the address, for messages */
+  constructor(config: ConnectionConfig, variable: string) {
     this.#config = config;
+    this.#variable = variable;
     // With a single host, nothing is probed beforehand.
     if (config.hosts.length === 1) this.#chosen = config.hosts[0];
   }
@@ -40,7 +43,7 @@ export class HostChoice {
       this.#chosen = await Promise.any(
         this.#config.hosts.map(async (host, index) => {
           await sleep(index * HEAD_START, undefined, { signal: decided.signal });
-          await ask(this.#config, host);
+          await ask(this.#config, host, this.#variable);
           return host;
         }),
       );
@@ -51,7 +54,7 @@ export class HostChoice {
         const host = this.#config.hosts[index];
         return `${host ? describeHost(host) : ''}: ${one instanceof Error ? one.message || one.name : String(one)}`;
       });
-      const none = `No host of DATABASE_URL accepts ${this.#config.readWrite ? 'a read-write connection' : 'a connection'}`;
+      const none = `No host of ${this.#variable} accepts ${this.#config.readWrite ? 'a read-write connection' : 'a connection'}`;
       throw Object.assign(new Error(`${none} (${reasons.join('; ')})`, { cause: error }), {
         code: (errors[0] as { code?: string }).code ?? 'ECONNREFUSED',
       });
@@ -61,7 +64,7 @@ export class HostChoice {
   }
 }
 
-async function ask(config: ConnectionConfig, host: DatabaseHost): Promise<void> {
+async function ask(config: ConnectionConfig, host: DatabaseHost, variable: string): Promise<void> {
   const client = new pg.Client({
     ...loginOf(config),
     ...host,
@@ -72,7 +75,7 @@ async function ask(config: ConnectionConfig, host: DatabaseHost): Promise<void> 
   try {
     await client.connect();
     if (config.readWrite) {
-      await applySettings(client, config.settings, {}, config.connectTimeout, 'DATABASE_URL');
+      await applySettings(client, config.settings, {}, config.connectTimeout, variable);
       await requireReadWrite(client, config.connectTimeout);
     }
   } catch (error) {
