@@ -5,6 +5,7 @@ import { QueryTypes } from 'sequelize';
 import { readConfig } from '../server/config.ts';
 import { examine } from '../server/doctor/examine.ts';
 import { withConnection } from '../server/database/client.ts';
+import { migrate } from '../server/database/migrate.ts';
 import { requireUsableDatabase } from '../server/database/requirements.ts';
 import { createDatabase, startTestPostgres, type TestDatabase } from './support/postgres.ts';
 import { expectProblem } from './support/problems.ts';
@@ -274,6 +275,34 @@ describe('a database on which the service cannot run', () => {
       });
     } finally {
       await admin.query('drop database unusable with (force)');
+    }
+  });
+
+  it('is refused with a sentence if the tables of another application belong to another role', async () => {
+    await admin.query("create database unusable template template0 encoding 'UTF8'");
+    const role = `role_${randomBytes(4).toString('hex')}`;
+    await admin.query(`create role ${role} login password 'secret'`);
+    const url = new URL((await startTestPostgres()).adminUrl);
+    url.pathname = '/unusable';
+    const own = Object.assign(new URL(url), { username: role, password: 'secret' }).href;
+    try {
+      await withConnection(url.href, { name: 'test' }, async (client) => {
+        await client.query(`create table orders (id int); grant all on schema public to ${role}`);
+        const fault = await migrate(own).catch(String);
+        expect(fault).to.match(/another application, which belong to .*: orders\. .*create database/);
+        expect(fault).to.not.include('MIGRATION_DATABASE_URL');
+        await client.query('create table users (id int)');
+        expect(await refusal(own)).to.match(/another application: users\./);
+        await client.query('create table "SequelizeMeta" (name text)');
+        expect(await refusal(own), 'it is not known what was run').to.match(/may not read and write all of/);
+        await client.query(`grant select on "SequelizeMeta" to ${role}`);
+        expect(await refusal(own)).to.match(/another application: users\./);
+        await client.query('insert into "SequelizeMeta" values (\'20261124000001-accounts.cjs\')');
+        expect(await refusal(own), 'migrations of ours that were cut off').to.match(/may not read and write/);
+      });
+    } finally {
+      await admin.query('drop database unusable with (force)');
+      await admin.query(`drop role ${role}`);
     }
   });
 

@@ -1,6 +1,12 @@
 import { ConfigError } from '../config.ts';
 import { withConnection } from './client.ts';
 
+export const NEW_DATABASE =
+  "Make a database for Tidings with: create database tidings template template0 encoding 'UTF8' locale 'C.UTF-8'.";
+
+/** Makes the first of our tables. */
+export const FIRST_MIGRATION = '20261124000001-accounts.cjs';
+
 interface Rights {
   role: string;
   schema: string;
@@ -54,10 +60,16 @@ export async function requireMigrationRights(
     return rows[0];
   });
   if (!rights || (rights.creates && rights.foreign === 0)) return;
-  const more = rights.foreign > EXAMPLES ? ` and ${rights.foreign - EXAMPLES} more` : '';
+  const examples = `${rights.examples}${rights.foreign > EXAMPLES ? ` and ${rights.foreign - EXAMPLES} more` : ''}`;
+  // Nothing of ours is there yet.
+  if (rights.foreign > 0 && pending.migrations.includes(FIRST_MIGRATION))
+    throw new ConfigError(
+      `The schema ${rights.schema} has tables or functions of another application, which belong to ${rights.owners}: ` +
+        `${examples}. Tidings needs a database or a schema of its own. ${NEW_DATABASE}`,
+    );
   const lacks = [
     ...(rights.creates ? [] : [`it may not create anything in the schema ${rights.schema}`]),
-    ...(rights.foreign > 0 ? [`it does not own ${rights.examples}${more} (${rights.owners} does)`] : []),
+    ...(rights.foreign > 0 ? [`it does not own ${examples} (${rights.owners} does)`] : []),
   ];
   throw new ConfigError(
     `${describe(pending, rights.role)}: ${lacks.join(', and ')}. Set MIGRATION_DATABASE_URL to ` +

@@ -1,16 +1,10 @@
 import type pg from 'pg';
 import { ConfigError } from '../config.ts';
 import { withConnection } from './client.ts';
-import { OWNER_OF_SCHEMA } from './migration-rights.ts';
+import { FIRST_MIGRATION, NEW_DATABASE, OWNER_OF_SCHEMA } from './migration-rights.ts';
 
 /** The oldest PostgreSQL that has what the migrations use. */
 const OLDEST = 140_000;
-
-const NEW_DATABASE =
-  "Make a database for Tidings with: create database tidings template template0 encoding 'UTF8' locale 'C.UTF-8'.";
-
-/** Makes the first of our tables. */
-const FIRST_MIGRATION = '20261124000001-accounts.cjs';
 
 interface Facts {
   version: number;
@@ -99,35 +93,53 @@ export async function databaseFault(client: pg.ClientBase, connections: number):
     where r.rolname = current_user and d.datname = current_database()`);
   const [facts] = rows;
   if (facts === undefined) return undefined;
-  return faultOf(facts, connections) ?? (await foreignFault(client, facts));
+  return (
+    serverFault(facts) ??
+    schemaFault(facts) ??
+    (await foreignFault(client, facts)) ??
+    roleFault(facts, connections)
+  );
 }
 
-/** Tells tables of another application, which the migrations would meet, from those of migrations that are not complete. */
+/**
+ * Tells tables of another application, which the migrations would meet, from those of migrations that are not complete. Where
+ * the role may not read which have been run, it is not known.
+ */
 async function foreignFault(
   client: pg.ClientBase,
   { without_log: tables }: Facts,
 ): Promise<string | undefined> {
   if (tables === null) return undefined;
-  const { rows } = await client.query<{ noted: boolean }>(
-    `select to_regclass('"SequelizeMeta"') is not null as noted`,
+  const { rows } = await client.query<{ noted: boolean; readable: boolean | null }>(
+    `select meta is not null as noted, has_table_privilege(meta, 'select') as readable
+     from to_regclass('"SequelizeMeta"') meta`,
   );
+  const { noted = false, readable } = rows[0] ?? {};
+  if (readable === false) return undefined;
   const begun =
-    rows[0]?.noted === true &&
+    noted &&
     (await client.query('select from "SequelizeMeta" where name = $1', [FIRST_MIGRATION])).rowCount === 1;
   return begun
     ? undefined
     : `The database has tables of another application: ${tables}. Tidings needs a database or a schema of its own. ${NEW_DATABASE}`;
 }
 
-function faultOf(facts: Facts, connections: number): string | undefined {
+function serverFault(facts: Facts): string | undefined {
   if (facts.version < OLDEST)
     return `PostgreSQL ${facts.version_name} is too old: version 14 or later is required.`;
   if (facts.encoding !== 'UTF8')
     return `The database's encoding is ${facts.encoding}, but Tidings stores text in every script: UTF8 is required. ${NEW_DATABASE}`;
   if (!facts.folds)
     return `The database's locale does not lower-case "IRIS" to "iris" (a Turkish locale, for example), so one name could be registered twice. ${NEW_DATABASE}`;
-  const granted = (owner: string | null) =>
-    `set MIGRATION_DATABASE_URL to the address of ${owner}, by which Tidings grants what it needs`;
+  return undefined;
+}
+
+function granted(owner: string | null): string {
+  return `set MIGRATION_DATABASE_URL to the address of ${owner}, by which Tidings grants what it needs`;
+}
+
+/** What is wrong with where `search_path` leads. */
+function schemaFault(facts: Facts): string | undefined {
   if (facts.closed !== null && (facts.schema === null || facts.closed === facts.elsewhere))
     return `The role ${facts.role} may not use the schema ${facts.closed}: ${granted(facts.closed_owner)}.`;
   if (facts.elsewhere !== null)
@@ -139,6 +151,10 @@ function faultOf(facts: Facts, connections: number): string | undefined {
     return `The tables of Tidings are in the schema ${facts.home}, but search_path (${facts.path}) creates new ones in ${facts.schema}: alter role ${facts.role} set search_path = ${facts.home}.`;
   if (facts.schema === null)
     return `search_path (${facts.path}) names no schema that exists: alter role ${facts.role} set search_path = public.`;
+  return undefined;
+}
+
+function roleFault(facts: Facts, connections: number): string | undefined {
   if (facts.withheld !== null)
     return `The role ${facts.role} may not read and write all of ${facts.withheld}: ${granted(facts.table_owner)}.`;
   if (facts.read_only)
