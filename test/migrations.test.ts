@@ -65,7 +65,13 @@ describe('Migrations', () => {
       const failure = await migrate(database.url, undefined, { migrations: folder }).catch(
         (error: unknown) => error,
       );
-      expect(String(failure)).to.include('division by zero');
+      expect(String(failure)).to.equal(
+        [
+          `MigrationFailed: The migration ${name} failed: division by zero (22012)`,
+          "  Statement: select 1 / count(*) from pg_tables where tablename = 'what_was_missing'",
+          'It was rolled back: the database is as it was before it.',
+        ].join('\n'),
+      );
       const steps = await rows(
         database.url,
         `select relname as name from pg_class where relname = 'first_step'`,
@@ -118,10 +124,44 @@ describe('Migrations', () => {
       );
       await migrate(database.url, undefined, { migrations: folder });
       const down = () => migrateDown(database.url, undefined, folder);
-      expect(String(await down().catch((error: unknown) => error))).to.include('division by zero');
+      expect(String(await down().catch((error: unknown) => error)))
+        .to.include(`Taking back the migration ${name} failed: division by zero`)
+        .and.to.include('It was rolled back');
       await rows(database.url, 'create table what_was_missing (id bigint)');
       expect(await down()).to.deep.equal([name]);
     });
+  });
+
+  it('are run to one that is named, and taken back from there, by the commands, which tell a failure in some lines', async () => {
+    const command = (...args: string[]) =>
+      run(process.execPath, ['--import', 'tsx', 'scripts/db.ts', ...args], {
+        cwd: packageRoot,
+        env: { PATH: process.env.PATH, HOME: process.env.HOME, DATABASE_URL: database.url },
+      });
+    const names = () => rows(database.url, 'select name from "SequelizeMeta" order by name');
+    const [first = '', second = '', third = ''] = files;
+    await command('db:migrate', '--to', second);
+    expect(await names()).to.deep.equal([{ name: first }, { name: second }]);
+    expect((await command('db:migrate:undo', '--name', second)).stdout).to.equal(`Taken back: ${second}\n`);
+    expect(await names()).to.deep.equal([{ name: first }]);
+
+    await rows(database.url, 'create view posts as select 1');
+    const failure = await command('db:migrate', '--to', third).then(
+      () => undefined,
+      (error: unknown) => error as { code: number; stderr: string },
+    );
+    expect(failure).to.include({ code: 1 });
+    expect(failure?.stderr)
+      .to.include(`The migration ${second} failed: relation "posts" already exists (42P07)`)
+      .and.to.include('It was rolled back')
+      .and.to.have.property('length')
+      .that.is.below(1500);
+    await rows(database.url, 'drop view posts');
+    await command('db:migrate', '--to', third);
+    expect((await command('db:migrate:undo:all', '--to', second)).stdout).to.equal(
+      `Taken back: ${third}, ${second}\n`,
+    );
+    expect(await names()).to.deep.equal([{ name: first }]);
   });
 
   it('of sequelize-cli end with the tool that runs it, and when the lock is lost', async () => {

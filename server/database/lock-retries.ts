@@ -4,6 +4,7 @@ import type { Sequelize } from 'sequelize';
 import { about } from '../async/loop.ts';
 import { connectClient } from './client.ts';
 import { databaseErrorCode } from './connection.ts';
+import { MigrationFailed, type MigrationStep, READING } from './migration-failed.ts';
 
 /**
  * How long a statement of a migration waits for a lock. While it waits everyone who comes after it waits behind it,
@@ -45,8 +46,8 @@ export class LockRetries {
   readonly #say: (message: string, extra?: object) => void;
   readonly #timeLimit: number;
   #blockers: Blocker[] = [];
-  /** The step in progress, and when each that has begun is given up. */
-  #step = '';
+  /** The step in progress, and when each that has begun is given up, by what it is. */
+  #step = READING;
   readonly #deadlines = new Map<string, number>();
   /** Tables that autovacuum was found at, as SQL names. */
   readonly #vacuumed = new Set<string>();
@@ -85,20 +86,24 @@ export class LockRetries {
     await this.#watcher.end().catch(() => undefined);
   }
 
-  /** @throws what `work` throws, and a sentence about who was in the way when the timeLimit has ended */
+  /** @throws {MigrationFailed} and a sentence about who was in the way when the time of a step is over */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    this.enter('');
     for (let attempt = 0; ; attempt += 1) {
+      this.enter(READING);
       try {
         return await this.#watched(work);
       } catch (error) {
         // The connection may be gone: then the failure that matters is the one in hand.
-        await this.#sequelize.query('rollback').catch(() => undefined);
-        if (!isPassing(error)) throw error;
+        const isRolledBack = await this.#sequelize.query('rollback').then(
+          () => true,
+          () => false,
+        );
+        const step = this.#step;
+        if (!isPassing(error)) throw new MigrationFailed(step, error, isRolledBack);
         const blockers = this.#blockers;
-        if (Date.now() > (this.#deadlines.get(this.#step) ?? 0)) {
+        if (Date.now() > (this.#deadlines.get(step.what) ?? 0)) {
           throw new Error(
-            `A migration could not get its lock within ${Math.round(this.#timeLimit / 1000)} s: ${describe(blockers)}. ` +
+            `${step.what} could not get its lock within ${Math.round(this.#timeLimit / 1000)} s: ${describe(blockers)}. ` +
               'End that transaction, or wait for it, and start again',
             { cause: error },
           );
@@ -112,14 +117,15 @@ export class LockRetries {
   }
 
   /** Notes which step comes now: each has its own time, which begins with its first try. */
-  enter(step: string): void {
+  enter(step: MigrationStep): void {
+    if (step !== READING) this.#deadlines.delete(READING.what);
     this.#step = step;
-    if (!this.#deadlines.has(step)) this.#deadlines.set(step, Date.now() + this.#timeLimit);
+    if (!this.#deadlines.has(step.what)) this.#deadlines.set(step.what, Date.now() + this.#timeLimit);
   }
 
-  /** Begins the transaction of a migration, which is a step. */
-  async begin(name: string): Promise<void> {
-    this.enter(name);
+  /** Begins the transaction of a step. */
+  async begin(what: string): Promise<void> {
+    this.enter({ what, kind: 'transaction' });
     const query = (sql: string) => this.#sequelize.query(sql);
     await query('begin');
     for (const table of this.#vacuumed) {
@@ -133,16 +139,17 @@ export class LockRetries {
   /**
    * @throws if the migration has waited for locks in its own way: anyone who comes after it waits behind it for as long
    */
-  async commit(name: string): Promise<void> {
+  async commit(): Promise<void> {
     const [rows] = await this.#sequelize.query(
       "select setting::integer as timeout from pg_settings where name = 'lock_timeout'",
     );
     const { timeout } = rows[0] as { timeout: number };
     if (timeout !== LOCK_TIMEOUT)
-      throw new Error(`${name} must not set lock_timeout: the migration runner sets it`);
+      throw new Error('It must not set lock_timeout: the migration runner sets it');
     await this.#sequelize.query('commit');
     this.#vacuumed.clear();
-    this.#deadlines.delete(name);
+    this.#deadlines.delete(this.#step.what);
+    this.enter(READING);
   }
 
   async #watched<T>(work: () => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Sequelize, type QueryInterface } from 'sequelize';
@@ -17,6 +17,7 @@ import {
   replaceFunctions,
   type Run,
 } from './functions.ts';
+import { MigrationFailed, READING } from './migration-failed.ts';
 import { requireMigrationRights } from './migration-rights.ts';
 import { withMigrationLock } from './migration-lock.ts';
 import { sessionLimits } from './session.ts';
@@ -45,11 +46,21 @@ interface Migration {
   prepare?(queryInterface: QueryInterface): Promise<void>;
 }
 
-/** Where the files are, and how long the locks of one are tried for (milliseconds). */
 export interface MigrationOptions {
+  /** Where the files are. */
   migrations?: string;
   functions?: string;
+  /** How long the locks of one are tried for. Milliseconds. */
   timeLimit?: number;
+  /** The last that is run. Functions whose text may need the others are not replaced then. */
+  to?: string;
+}
+
+/** The names of all migrations, in order. */
+export function migrationNames(folder = MIGRATIONS): string[] {
+  return readdirSync(folder)
+    .filter((name) => MIGRATION.test(name))
+    .sort();
 }
 
 /**
@@ -73,9 +84,10 @@ export async function migrate(
     migrations: folder = MIGRATIONS,
     functions = FUNCTIONS,
     timeLimit = LOCK_TIME_LIMIT,
+    to,
   }: MigrationOptions = {},
 ): Promise<string[]> {
-  const files = (await readdir(folder)).filter((name) => MIGRATION.test(name)).sort();
+  const files = migrationNames(folder);
   // Anyone who runs migrations of his own has no functions.
   const functionFiles = files.includes(FUNCTIONS_SINCE) ? await readFunctionFiles(functions) : [];
   const before = await readState(databaseUrl, functionFiles);
@@ -85,8 +97,9 @@ export async function migrate(
   if (newer.length > 0)
     log('functions of a newer version of Tidings are left unchanged', { functions: newer });
   // A node that starts again finds nothing to do: it need not wait for its turn, nor load what migrates.
-  const pending = files.filter((name) => !before.executed.includes(name));
-  const due = namesOf(before.functions, ['missing', 'other']);
+  const isDue = (name: string) => (to === undefined || name <= to) && !before.executed.includes(name);
+  const pending = files.filter(isDue);
+  const due = to === undefined ? namesOf(before.functions, ['missing', 'other']) : [];
   if (pending.length === 0 && due.length === 0) return [];
   await requireMigrationRights(databaseUrl, { migrations: pending, functions: due });
   return withMigrationLock(databaseUrl, log, async (lock) => {
@@ -107,33 +120,34 @@ export async function migrate(
       umzug.on('migrating', async ({ name, path = '' }) => {
         lock.assertHeld();
         if (name > FUNCTIONS_SINCE && functionFiles.length > 0) {
-          await tries.begin('functions');
+          await tries.begin('Making the functions that are missing');
           await makeMissingFunctions(run, await states());
-          await tries.commit('functions');
+          await tries.commit();
         }
         log('migrating', { name });
-        tries.enter(`${name} prepare`);
+        tries.enter({ what: `The preparation of the migration ${name}`, kind: 'no transaction' });
         await (require(path) as Migration).prepare?.(sequelize.getQueryInterface());
-        await tries.begin(name);
+        await tries.begin(`The migration ${name}`);
       });
-      umzug.on('migrated', async ({ name }) => {
+      umzug.on('migrated', async () => {
         lock.assertHeld();
-        await tries.commit(name);
+        await tries.commit();
       });
       return await tries.run(async () => {
-        const made = (await umzug.up()).map(({ name }) => name);
+        const left = (await umzug.pending()).map(({ name }) => name).filter(isDue);
+        const made = (await umzug.up({ migrations: left })).map(({ name }) => name);
         const others = (await states()).filter(({ state }) => state === 'missing' || state === 'other');
-        if (others.length > 0) {
+        if (others.length > 0 && to === undefined) {
           lock.assertHeld();
           log('replacing functions', { functions: others.map(({ file }) => file.name) });
-          await tries.begin('functions');
+          await tries.begin('Replacing the functions');
           await replaceFunctions(
             run,
             others.map(({ file }) => file),
             files.at(-1) ?? '',
           );
           lock.assertHeld();
-          await tries.commit('functions');
+          await tries.commit();
         }
         return made;
       });
@@ -150,9 +164,7 @@ export async function pendingChanges(
 ): Promise<{ migrations: string[]; functions: FunctionState[] }> {
   const { executed, functions } = await readState(databaseUrl, await readFunctionFiles());
   return {
-    migrations: (await readdir(MIGRATIONS))
-      .filter((name) => MIGRATION.test(name) && !executed.includes(name))
-      .sort(),
+    migrations: migrationNames().filter((name) => !executed.includes(name)),
     functions,
   };
 }
@@ -167,37 +179,53 @@ function namesOf(functions: readonly FunctionState[], states: readonly FunctionS
  * @returns their names
  */
 export async function migrateDown(databaseUrl: string, downTo = '', folder = MIGRATIONS): Promise<string[]> {
-  return takeBack(databaseUrl, folder, (executed) => executed.find((name) => name > downTo));
+  return takeBack(databaseUrl, folder, (executed) => executed.filter((name) => name > downTo));
 }
 
-/** Takes back the newest migration. @returns its name */
-export async function undoLast(databaseUrl: string): Promise<string[]> {
-  return takeBack(databaseUrl, MIGRATIONS, (executed) => executed.at(-1));
+/** Takes back the newest migrations, down to and including one; all of them by default. @returns their names */
+export async function undoDownTo(databaseUrl: string, to = ''): Promise<string[]> {
+  return takeBack(databaseUrl, MIGRATIONS, (executed) => executed.filter((name) => name >= to));
 }
 
-/** @param first the oldest of those that were run that is taken back, and all after it */
+/** Takes back one migration, the newest by default. @returns its name; nothing if it has not been run */
+export async function undoOne(databaseUrl: string, one?: string): Promise<string[]> {
+  return takeBack(databaseUrl, MIGRATIONS, (executed) =>
+    one === undefined ? executed.slice(-1) : executed.filter((name) => name === one),
+  );
+}
+
+/** @param choose which of those that were run. The newest is taken back first */
 async function takeBack(
   databaseUrl: string,
   folder: string,
-  first: (executed: readonly string[]) => string | undefined,
+  choose: (executed: readonly string[]) => string[],
 ): Promise<string[]> {
   return withMigrationLock(
     databaseUrl,
     () => undefined,
     async (lock) => {
       const sequelize = await connect(databaseUrl);
+      let step = READING;
       try {
         const umzug = await migrations(sequelize, folder);
-        umzug.on('reverting', async () => {
+        umzug.on('reverting', async ({ name }) => {
           lock.assertHeld();
+          step = { what: `Taking back the migration ${name}`, kind: 'transaction' };
           await sequelize.query('begin');
         });
         umzug.on('reverted', async () => {
           lock.assertHeld();
           await sequelize.query('commit');
+          step = READING;
         });
-        const to = first((await umzug.executed()).map(({ name }) => name));
-        return to === undefined ? [] : (await umzug.down({ to })).map(({ name }) => name);
+        const names = choose((await umzug.executed()).map(({ name }) => name)).toReversed();
+        return (await umzug.down({ migrations: names })).map(({ name }) => name);
+      } catch (error) {
+        const isRolledBack = await sequelize.query('rollback').then(
+          () => true,
+          () => false,
+        );
+        throw new MigrationFailed(step, error, isRolledBack);
       } finally {
         await sequelize.close();
       }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { ConfigError } from '../config.ts';
 import { withConnection } from './client.ts';
-import { migrate, type MigrationLog } from './migrate.ts';
+import { migrate, type MigrationLog, type MigrationOptions } from './migrate.ts';
 import { withMigrationLock } from './migration-lock.ts';
 
 /** Where an address leads, and as whom. */
@@ -33,10 +33,11 @@ export async function migrateForService(
   migrationUrl: string,
   serviceUrl: string,
   log: MigrationLog,
+  options: Pick<MigrationOptions, 'to'> = {},
 ): Promise<string[]> {
   const { role } = await placeOf(serviceUrl);
   await grant(migrationUrl, role, log);
-  const names = await migrate(migrationUrl, log);
+  const names = await migrate(migrationUrl, log, options);
   await grant(migrationUrl, role, log);
   return names;
 }

@@ -7,6 +7,7 @@ import { createLogger } from '../logger.ts';
 import { Database, isUnavailable, isRefused, reasonOf } from './connection.ts';
 import { DatabaseUrlError } from '../config/database-url-error.ts';
 import { EmbeddedUnavailable, findEmbedded, startEmbedded } from './embedded.ts';
+import { MigrationFailed } from './migration-failed.ts';
 import { packageRoot } from '../paths.ts';
 import { STOP_SIGNALS } from '../stop-signals.ts';
 import { refuseTransactionPooling } from './pooler.ts';
@@ -91,7 +92,7 @@ export async function main(run: () => Promise<number>): Promise<void> {
   try {
     process.exitCode = await run();
   } catch (error) {
-    const known = [EmbeddedUnavailable, DatabaseUrlError, ConfigError, SharedSession];
+    const known = [EmbeddedUnavailable, DatabaseUrlError, ConfigError, SharedSession, MigrationFailed];
     if (known.some((kind) => error instanceof kind)) console.error((error as Error).message);
     else if (isUnavailable(error) || isRefused(error))
       console.error(`The database cannot be used: ${reasonOf(error)}`);
