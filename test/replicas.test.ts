@@ -6,6 +6,7 @@ import { DatabaseIdentity } from '../server/database/identity.ts';
 import { readConfig } from '../server/config.ts';
 import { findReplicaFaults } from '../server/doctor/environment-checks.ts';
 import { migrate } from '../server/database/migrate.ts';
+import { refuseTransactionPooling } from '../server/database/pooler.ts';
 import { Replicas } from '../server/database/replicas.ts';
 import { createLogger } from '../server/logger.ts';
 import { FeedReader } from '../server/posts/feed-reader.ts';
@@ -15,7 +16,7 @@ import { appendPosts } from './support/append-sql.ts';
 import { type BouncerOptions, PgBouncer } from './support/pgbouncer.ts';
 import { readyOf } from './support/sockets.ts';
 import { TcpProxy } from './support/tcp-proxy.ts';
-import { until } from './support/waiting.ts';
+import { Stopwatch, until } from './support/waiting.ts';
 import { type Answer, createWorld, type TestUser, type World } from './support/world.ts';
 
 const DATABASE = 'tidings';
@@ -551,6 +552,78 @@ describe('read replicas', () => {
       world = undefined;
       await proxy.stop();
       await second.stop();
+    }
+  });
+
+  it('are not tried for ever at one pace where new connections always lead elsewhere, and it is told once', async () => {
+    const second = await postgres.standby();
+    let isBalanced = true;
+    let controls = 0;
+    // As with the fewest connections: the one that asks where it stands is at the first server, all others go to the second.
+    const proxy: TcpProxy = await TcpProxy.start({
+      targets: () => {
+        if (proxy.size === 0) controls += 1;
+        return [isBalanced && proxy.size > 0 ? second.port : standby.port];
+      },
+    });
+    try {
+      await start(standby.url(DATABASE, proxy.port));
+      await until('the replica to be used', replicasAreUsed);
+      const user = await world!.user();
+      const reading = readers(user, [await write(user, 'one', 'some text')]);
+      await until('a word of it', () => told('The address leads to other servers by now.') > 0);
+      const [used, tried] = [uses(), controls];
+      await until('three more tries', () => controls >= tried + 3);
+      expect([told('The address leads to other servers by now.'), uses()]).to.deep.equal([1, used]);
+      isBalanced = false;
+      await until('the replica to be used again', () => uses() > used);
+      await reading.stop();
+    } finally {
+      await world?.close();
+      world = undefined;
+      await proxy.stop();
+      await second.stop();
+    }
+  });
+
+  it('are not used while their log has another epoch, as that of a primary which was put aside', async () => {
+    await standby.query('postgres', 'select pg_wal_replay_pause()');
+    try {
+      await postgres.query(DATABASE, 'update feed_head set epoch = gen_random_uuid()');
+      await start();
+      await until('a word of it', () => told('Its log has another epoch') > 0);
+      expect(uses()).to.equal(0);
+      const client = new pg.Client({ connectionString: postgres.url(DATABASE) });
+      await client.connect();
+      const config = readConfig({
+        DATABASE_URL: postgres.url(DATABASE),
+        DATABASE_REPLICA_URL: standby.url(DATABASE),
+      });
+      const [finding] = await findReplicaFaults(config, client);
+      await client.end();
+      expect(finding?.what).to.include(`${standby.port} is not used: Its log has another epoch`);
+    } finally {
+      await standby.query('postgres', 'select pg_wal_replay_resume()');
+    }
+    await until('the replica to be used', () => uses() === 1);
+  });
+
+  it('are probed for a pooler within the limits of the caller, and no longer than it wants to know', async () => {
+    const silent = await TcpProxy.start({ targets: () => [standby.port] });
+    silent.tap = () => new Promise<never>(() => undefined);
+    try {
+      const url = standby.url(DATABASE, silent.port);
+      const leaving = new AbortController();
+      const probe = failureOf(refuseTransactionPooling(url, { signal: leaving.signal }));
+      await until('it to connect', () => silent.size === 1);
+      leaving.abort();
+      expect(await probe).to.equal(leaving.signal.reason);
+      const watch = new Stopwatch();
+      const late = await failureOf(refuseTransactionPooling(url, { connectTimeout: 100, queryTimeout: 100 }));
+      expect(String(late)).to.include('timeout');
+      expect(watch.ran).to.be.lessThan(5000);
+    } finally {
+      await silent.stop();
     }
   });
 

@@ -38,6 +38,10 @@ export function replicaFault(found: Place, primary: Place): string | undefined {
   return undefined;
 }
 
+/** Why a replica is not used whose log has another epoch for longer than replay takes. */
+export const OTHER_EPOCH =
+  'Its log has another epoch than that of DATABASE_URL: it follows a primary that was put aside, or its replay stands still.';
+
 export function isSamePlace(a: Place, b: Place): boolean {
   return a.cluster === b.cluster && a.tables === b.tables && a.timeline === b.timeline;
 }

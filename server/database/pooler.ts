@@ -1,48 +1,63 @@
 import type pg from 'pg';
 import { Loop } from '../async/loop.ts';
+import { unlessAborted } from '../async/timeout.ts';
 import type { Logger } from '../logger.ts';
 import { type ClientOptions, connectClient } from './client.ts';
 import type { DatabaseClient } from './confirmed-client.ts';
 import type { DatabaseIdentity } from './identity.ts';
 import { requireOwnSession, SharedSession } from './session.ts';
 
-/** How long a statement of the probe may take. Milliseconds. */
+/** How long connecting, and a statement of the probe, may take. Milliseconds. */
 const TIMEOUT = 10_000;
 /** How long a pooler may take to give a second connection a server while the first one stands. Milliseconds. */
-const TIME_LIMIT = 4000;
+const SECOND_TIMEOUT = 4000;
 /** How often a pooler is looked at while the service runs. Milliseconds. */
 const INTERVAL = 1000;
+
+export interface ProbeOptions extends Pick<ClientOptions, 'hosts' | 'variable'> {
+  /** How long connecting may take, and each statement. Milliseconds. */
+  connectTimeout?: number;
+  queryTimeout?: number;
+  /** Ends the probe at once. */
+  signal?: AbortSignal;
+}
 
 /**
  * Refuses a pooler that does not give each connection its own server session, such as PgBouncer in transaction and
  * statement mode. It is detected by its behaviour, not by its name or settings.
- * @param where which variable has the address, and which of its hosts is meant
  * @throws {SharedSession} and what connecting throws
  */
 export async function refuseTransactionPooling(
   databaseUrl: string,
-  where: Pick<ClientOptions, 'hosts' | 'variable'> = {},
+  { signal, ...given }: ProbeOptions = {},
 ): Promise<void> {
-  const options = { name: 'tidings probe', queryTimeout: TIMEOUT, ...where };
-  const clients = [await connectClient(databaseUrl, options)];
-  const [first] = clients;
+  const options = { name: 'tidings probe', connectTimeout: TIMEOUT, queryTimeout: TIMEOUT, ...given };
+  const opened: Promise<DatabaseClient>[] = [];
+  const open = (connectTimeout: number) => {
+    const client = connectClient(databaseUrl, { ...options, connectTimeout });
+    opened.push(client);
+    return client;
+  };
+  const probe = async () => {
+    const first = await open(options.connectTimeout);
+    if (!first.isPooled) return;
+    const second = await open(Math.min(SECOND_TIMEOUT, options.connectTimeout)).catch((error: unknown) => {
+      if (!String(error).includes('timeout')) throw error;
+      throw new Error(
+        `the pooler that ${given.variable ?? 'DATABASE_URL'} leads through gives no second connection to the server: its pool ` +
+          '(PgBouncer: default_pool_size, pool_size) must hold the connections of all processes',
+        { cause: error },
+      );
+    });
+    await requireOwnSessions(first, second, options.queryTimeout);
+    await requireOwnSessions(second, first, options.queryTimeout);
+  };
+  const ended = () =>
+    Promise.all(opened.map((each) => each.then((client) => client.end()).catch(() => undefined)));
   try {
-    if (!first?.isPooled) return;
-    const second = await connectClient(databaseUrl, { ...options, connectTimeout: TIME_LIMIT }).catch(
-      (error: unknown) => {
-        if (!String(error).includes('timeout')) throw error;
-        throw new Error(
-          `the pooler that ${where.variable ?? 'DATABASE_URL'} leads through gives no second connection to the server: its pool ` +
-            '(PgBouncer: default_pool_size, pool_size) must hold the connections of all processes',
-          { cause: error },
-        );
-      },
-    );
-    clients.push(second);
-    await requireOwnSessions(first, second);
-    await requireOwnSessions(second, first);
+    await unlessAborted(probe(), signal);
   } finally {
-    await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
+    await unlessAborted(ended(), signal);
   }
 }
 
@@ -52,7 +67,14 @@ export async function refuseTransactionPooling(
  * second connection, then, that of the first, or to the first another one.
  * @throws {SharedSession}
  */
-async function requireOwnSessions(first: DatabaseClient, second: DatabaseClient): Promise<void> {
+async function requireOwnSessions(
+  first: DatabaseClient,
+  second: DatabaseClient,
+  timeout = TIMEOUT,
+): Promise<void> {
+  const requireOwn = async (client: DatabaseClient) => {
+    if (client.session) await requireOwnSession(client, client.session, timeout);
+  };
   await requireOwn(first);
   await requireOwn(first);
   await second.query('begin').catch((error: unknown) => {
@@ -67,11 +89,6 @@ async function requireOwnSessions(first: DatabaseClient, second: DatabaseClient)
   } finally {
     await second.query('rollback').catch(() => undefined); // the connection is gone, and its failure told
   }
-}
-
-async function requireOwn(client: DatabaseClient): Promise<void> {
-  const { session } = client;
-  if (session) await requireOwnSession(client, session, TIMEOUT);
 }
 
 export interface SessionWatchOptions {
@@ -145,7 +162,7 @@ export class SessionWatch {
   }
 
   async #tryAgain(): Promise<void> {
-    await refuseTransactionPooling(this.#options.databaseUrl);
+    await refuseTransactionPooling(this.#options.databaseUrl, { signal: this.#loop.signal });
     this.#fault = undefined;
     this.#options.identity.refuse(undefined);
     this.#options.log.info('each connection to the database has its own session again');

@@ -8,7 +8,7 @@ import { connectClient } from './client.ts';
 import type { DatabaseClient } from './confirmed-client.ts';
 import { createFeedPool, Database, databaseErrorCode, type FeedPool, reasonOf } from './connection.ts';
 import { only } from './hosts.ts';
-import { isSamePlace, type Place, placeOf, replicaFault } from './place.ts';
+import { isSamePlace, OTHER_EPOCH, type Place, placeOf, replicaFault } from './place.ts';
 import { refuseTransactionPooling } from './pooler.ts';
 import type { PrimaryPosition, WalPosition } from './primary-position.ts';
 import { sessionLimits, SharedSession } from './session.ts';
@@ -23,9 +23,13 @@ export const REPLICA_EXTRA_CONNECTIONS = LOG_CONNECTIONS + 1;
 /** How long a connection may take to open, and an answer to where the replica stands. Milliseconds. */
 const CONNECT_TIMEOUT = 1000;
 const TIME_LIMIT = 700;
-/** How often it is asked where it stands though nobody waits to know, and is tried while it is away. Milliseconds. */
+/** How often it is asked where it stands though nobody waits to know. Milliseconds. */
 const HEARTBEAT = 300;
+/** Before it is tried again while it is away: doubled each time, up to the longest. Milliseconds. */
 const RETRY = 1000;
+const LONGEST_RETRY = 15_000;
+/** How long its log may have another epoch than the primary's, which it replays a moment later. Milliseconds. */
+const EPOCH_PATIENCE = 5000;
 /** How long a read waits for it to catch up, and the longest pause between two looks. Milliseconds. */
 const PATIENCE = 40;
 const LOOK = 8;
@@ -112,8 +116,13 @@ export class Replica {
   readonly #loop = new Loop({
     work: () => this.#follow(),
     // At the start it is the primary that is not known yet.
-    pause: () => about(this.#options.primary.place ? RETRY : 50),
-    onFailed: (error) => this.#warn(error),
+    pause: () =>
+      about(this.#options.primary.place ? Math.min(RETRY * 2 ** (this.#failures - 1), LONGEST_RETRY) : 50),
+    onFailed: (error) => {
+      if (this.#loop.signal.aborted) return;
+      this.#warn(error);
+      this.#failures += 1;
+    },
   });
   readonly #pause = new Pause();
   /** All connections to it, but for the one on which it is asked. */
@@ -127,6 +136,10 @@ export class Replica {
   #started = '';
   /** Connections in a row that led to other servers. */
   #elsewhere = 0;
+  /** It was left since all connections led to others: until one does not, it is not known whether it can be used. */
+  #isDoubtful = false;
+  /** Times that it has failed since it was used last. */
+  #failures = 0;
   #epoch: string | null = null;
   #behind = 0;
   #waiting: Waiting[] = [];
@@ -251,22 +264,27 @@ export class Replica {
 
   /** Asks where it stands until that fails. */
   async #follow(): Promise<void> {
-    const { url, host, primary } = this.#options;
+    const { url, host, primary, epoch } = this.#options;
     const copyOf = primary.place;
     if (!copyOf) return;
-    const where = { hosts: only(host), variable: REPLICA_VARIABLE };
+    const where = {
+      hosts: only(host),
+      variable: REPLICA_VARIABLE,
+      connectTimeout: CONNECT_TIMEOUT,
+      queryTimeout: TIME_LIMIT,
+    };
+    const { signal } = this.#loop;
     const client = await connectClient(url, {
       name: 'tidings-replica-position',
       settings: sessionLimits({ statement: TIME_LIMIT, lock: TIME_LIMIT, idleInTransaction: 10_000 }),
       ...where,
-      connectTimeout: CONNECT_TIMEOUT,
-      queryTimeout: TIME_LIMIT,
       identity: { inspect: (opened, timeout) => this.#require(opened, timeout) },
     });
     try {
-      if (client.isPooled) await refuseTransactionPooling(url, where);
+      if (client.isPooled) await refuseTransactionPooling(url, { ...where, signal });
       let pause = 1;
-      for (let beat = -Infinity; !this.#loop.signal.aborted;) {
+      let epochUntil = performance.now() + EPOCH_PATIENCE;
+      for (let beat = -Infinity; !signal.aborted;) {
         if (primary.place && !isSamePlace(copyOf, primary.place))
           throw new ReplicaAway('The primary is another one.');
         if (performance.now() - beat > HEARTBEAT) {
@@ -274,8 +292,14 @@ export class Replica {
           void this.#measure();
         }
         await this.#ask(client, copyOf);
-        this.#enter(copyOf);
-        if (this.#elsewhere >= MOVED) throw new ReplicaAway('The address leads to other servers by now.');
+        if (this.#epoch === epoch()) {
+          epochUntil = performance.now() + EPOCH_PATIENCE;
+          this.#enter(copyOf);
+        } else if (performance.now() > epochUntil) throw new ReplicaAway(OTHER_EPOCH);
+        if (this.#elsewhere >= MOVED) {
+          this.#isDoubtful = true;
+          throw new ReplicaAway('The address leads to other servers by now.');
+        }
         pause = this.#settleWaiting() ? pause * 2 : 1;
         await this.#pause.for(this.#waiting.length > 0 ? Math.min(pause, LOOK) : HEARTBEAT);
       }
@@ -323,7 +347,12 @@ export class Replica {
     this.#session += 1;
     this.#elsewhere = 0;
     this.#copyOf = copyOf;
+    if (!this.#isDoubtful) this.#tellUse();
+  }
+
+  #tellUse(): void {
     this.#faults.clear();
+    this.#failures = 0;
     this.#options.log.info({ replica: this.name }, 'the replica is used for reads');
   }
 
@@ -371,6 +400,10 @@ export class Replica {
       throw new OtherServer('The connection leads to another server than that of the replica.');
     }
     if (wal < replayed) throw new ReplicaAway('It has replayed less than before.');
+    if (this.#isDoubtful) {
+      this.#isDoubtful = false;
+      this.#tellUse();
+    }
     if (this.#elsewhere > 0)
       this.#warn(
         new OtherServer('The address leads to several servers.'),

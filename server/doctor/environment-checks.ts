@@ -8,7 +8,7 @@ import { handmadeDrift } from '../database/drift.ts';
 import type { FunctionState } from '../database/functions.ts';
 import { only } from '../database/hosts.ts';
 import { pendingChanges } from '../database/migrate.ts';
-import { type Place, placeOf, replicaFault } from '../database/place.ts';
+import { OTHER_EPOCH, type Place, placeOf, replicaFault } from '../database/place.ts';
 import { refuseTransactionPooling } from '../database/pooler.ts';
 import { REPLICA_EXTRA_CONNECTIONS, REPLICA_VARIABLE } from '../database/replica.ts';
 import { CONNECTION_LIMIT, connectionFault } from '../database/requirements.ts';
@@ -69,10 +69,11 @@ export async function findReplicaFaults(config: Readonly<Config>, primary: pg.Cl
   if (typeof place === 'string')
     return [{ what: `No replica is used, since the database does not tell which one it is: ${place}` }];
   const connections = config.databasePool + REPLICA_EXTRA_CONNECTIONS;
+  const epoch = await epochOf(primary).catch(() => undefined); // no migration has been run
   const found: Finding[] = [];
   for (const url of config.databaseReplicaUrls)
     for (const host of connectionConfig(url).hosts) {
-      const fault = await unusable(url, host, place, connections).catch(reason);
+      const fault = await unusable(url, host, { place, epoch, connections }).catch(reason);
       if (fault !== undefined)
         found.push({ what: `The replica ${describeHost(host)} is not used: ${fault}` });
     }
@@ -83,21 +84,37 @@ export async function findReplicaFaults(config: Readonly<Config>, primary: pg.Cl
 async function unusable(
   url: string,
   host: DatabaseHost,
-  primary: Place,
-  connections: number,
+  { place, epoch, connections }: { place: Place; epoch: string | undefined; connections: number },
 ): Promise<string | undefined> {
-  const where = { hosts: only(host), variable: REPLICA_VARIABLE };
+  const where = {
+    hosts: only(host),
+    variable: REPLICA_VARIABLE,
+    connectTimeout: REPLICA_TIME_LIMIT,
+    queryTimeout: REPLICA_TIME_LIMIT,
+  };
   await refuseTransactionPooling(url, where);
-  const options = { ...where, name: 'tidings doctor', connectTimeout: REPLICA_TIME_LIMIT };
-  return withConnection(url, options, async (client) => {
-    const fault = replicaFault(await placeOf(client, REPLICA_TIME_LIMIT), primary);
+  return withConnection(url, { ...where, name: 'tidings doctor' }, async (client) => {
+    const fault = replicaFault(await placeOf(client, REPLICA_TIME_LIMIT), place);
     if (fault !== undefined) return fault;
+    // A new epoch is replayed a moment later.
+    for (
+      const deadline = Date.now() + REPLICA_TIME_LIMIT;
+      epoch !== undefined && (await epochOf(client)) !== epoch;
+    ) {
+      if (Date.now() > deadline) return OTHER_EPOCH;
+      await pause(100);
+    }
     const { rows } = await client.query<{ role: string; limit: number }>(
       `select r.rolname as role, ${CONNECTION_LIMIT} as limit from pg_roles r cross join pg_database d
        where r.rolname = current_user and d.datname = current_database()`,
     );
     return rows[0] && connectionFault(rows[0], connections);
   });
+}
+
+async function epochOf(client: pg.Client): Promise<string | undefined> {
+  const { rows } = await client.query<{ epoch: string }>('select epoch::text as epoch from feed_head');
+  return rows[0]?.epoch;
 }
 
 /** How long the OpenID provider may take to answer. Milliseconds. */
