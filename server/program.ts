@@ -14,6 +14,7 @@ import { migrate, MIGRATION_CONNECTIONS } from './database/migrate.ts';
 import { refuseTransactionPooling } from './database/pooler.ts';
 import { requireUsableDatabase } from './database/requirements.ts';
 import { migrateForService, requireSameDatabase } from './database/service-grants.ts';
+import { fileLimitFault } from './file-limit.ts';
 import { beginCheck } from './library-internals/self-check.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { makeFolder } from './async/make-folder.ts';
@@ -68,6 +69,8 @@ async function main(): Promise<void> {
     return;
   }
   for (const slip of misspelt(process.env)) log.warn(slip);
+  const fewFiles = await fileLimitFault(config.maxConnections);
+  if (fewFiles !== undefined) log.warn(fewFiles);
   for (const signal of STOP_SIGNALS) process.on(signal, () => shutdown.begin({ signal }));
   const running = await begin(config, log, shutdown);
   if (!shutdown.stopWith(() => running.stop())) process.stdout.write(`Tidings is ready at ${running.url}\n`);

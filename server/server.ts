@@ -13,6 +13,7 @@ import { answerMalformed } from './http/malformed-requests.ts';
 import { UpgradableRequest } from './http/upgrades.ts';
 import { createService, type Service } from './service.ts';
 import { type AppError, unavailable } from './errors.ts';
+import { SPARE_CONNECTIONS } from './file-limit.ts';
 import type { Logger } from './logger.ts';
 import { TIME_LIMITS, type TimeLimits } from './time-limits.ts';
 
@@ -29,8 +30,6 @@ export interface RunningServer {
   stop(spread: number, delay?: number): Promise<void>;
 }
 
-/** Connections for requests and for those who are refused, beside the places. Beyond that there would be no files left to open. */
-const SPARE_CONNECTIONS = 2000;
 /**
  * How long requests in flight may take to finish, and clients to read the answers, when the server stops. Milliseconds.
  */

@@ -409,5 +409,21 @@ describe('the configuration', () => {
         expect(program.stdout).to.equal('');
         expect(await readdir(dataDir)).to.be.empty;
       });
+
+    it('too many connections for the files that a process may open are told', async () => {
+      for (const [connections, isTold] of [
+        ['999999999', true],
+        ['10', false],
+      ] as const) {
+        const program = startProgram({
+          DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nowhere',
+          JWT_SECRET: SECRET,
+          MAX_CONNECTIONS: connections,
+        });
+        programs.push(program);
+        await ended(program);
+        expect(program.stdout.includes('(ulimit -n), and needs'), program.stdout).to.equal(isTold);
+      }
+    });
   });
 });

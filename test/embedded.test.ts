@@ -361,6 +361,16 @@ describe('Embedded PostgreSQL', () => {
     expect(await readdir(join(dataDir, 'postgres'))).not.to.include('cluster.new-0badcafe');
   });
 
+  it('says that its folder cannot be written to', async () => {
+    const error: unknown = await startEmbedded({ dataDir: '/sys/tidings' }).catch(
+      (failure: unknown) => failure,
+    );
+    expect(error).to.be.instanceOf(EmbeddedUnavailable);
+    expect(String(error)).to.match(
+      /\/sys\/tidings\/postgres cannot be started: .*It must be possible to write there/,
+    );
+  });
+
   it('finds its way back in when the password file is lost', async () => {
     const first = await start();
     await query(first.url, 'create table kept (n int); insert into kept values (9)');

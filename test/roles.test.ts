@@ -63,7 +63,7 @@ describe('roles', () => {
       expect(await refusalOf(...args), args.join(' '))
         .to.include({ code: 2 })
         .and.have.property('stderr')
-        .that.matches(/^Usage: npm run admin -- grant NAME/);
+        .that.matches(/^Usage: npm run admin -- grant NAME/m);
     expect(await refusalOf('grant', 'ada', 'user')).to.include({
       code: 1,
       stderr: 'ada is the last administrator. Make somebody else one first.\n',

@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import type { Browser } from 'playwright-core';
@@ -128,11 +129,18 @@ describe('signing up by invitation', () => {
     expect((await tool('--list')).stdout).to.include(`${id}: 1 left, until ${until}\n`);
     expect((await tool('--revoke', id ?? '')).stdout).to.include('has ended');
     expectProblem(await signUp({ invitation: code }), 403, 'invitation_required');
+    const unread = spawn(process.execPath, [compiledProgram('server/invite/main.ts'), '--list'], {
+      cwd: packageRoot,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    unread.stdout.destroy();
+    expect(await once(unread, 'exit'), 'with a reader that has seen enough').to.deep.equal([0, null]);
     const refused: unknown = await tool('--uses', '0').catch((error: unknown) => error);
     expect(refused)
       .to.include({ code: 2 })
       .and.have.property('stderr')
-      .that.matches(/^Usage: npm run invite/);
+      .that.matches(/^--uses must be .*\n\nUsage: npm run invite/);
   });
 
   it('understands the arguments of an operator, and bounds uses and lifetime', () => {
@@ -160,7 +168,7 @@ describe('signing up by invitation', () => {
       '--unknown',
       'now',
     ])
-      expect(readTask(args.split(' ')), args).to.equal(undefined);
+      expect(() => readTask(args.split(' ')), args).to.throw();
   });
 
   it('has a field for the code on the page, filled in from the address', async () => {

@@ -18,7 +18,7 @@ import {
   type Postmaster,
 } from './embedded/postmaster.ts';
 import { commandOf, identify, signal, waitForExit } from './embedded/process.ts';
-import { EmbeddedUnavailable } from './embedded/unavailable.ts';
+import { EmbeddedUnavailable, USE_DATABASE_URL } from './embedded/unavailable.ts';
 import { withClient } from './embedded/upkeep.ts';
 
 export { EmbeddedUnavailable } from './embedded/unavailable.ts';
@@ -59,6 +59,15 @@ const ADOPTION_MS = 60_000;
 /** The settings on which it depends whether an acknowledged write is kept. */
 const DURABILITY = { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' };
 
+/** What ends a fault of the disk, by the code of the system. */
+const DISK_FAULTS: Readonly<Record<string, string>> = {
+  ENOSPC: 'Its disk is full: make room there.',
+  EDQUOT: 'The quota of its disk is used up: make room there.',
+  EROFS: 'It must be possible to write there.',
+  EACCES: 'It must be possible to write there.',
+  EPERM: 'It must be possible to write there.',
+};
+
 /**
  * Starts the PostgreSQL that npm installed on data in `<dataDir>/postgres`, making them at the first start, and keeps it
  * running: when it dies it is started again on the same port, so that a pool finds it back.
@@ -67,6 +76,21 @@ const DURABILITY = { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'o
  * @throws EmbeddedUnavailable with a message for the operator
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
+  try {
+    return await start(options);
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    const remedy = DISK_FAULTS[code];
+    if (remedy === undefined) throw error;
+    const folder = join(options.dataDir, 'postgres');
+    throw new EmbeddedUnavailable(
+      `The embedded database in ${folder} cannot be started: ${message}. ${remedy} ${USE_DATABASE_URL}`,
+      { cause: error },
+    );
+  }
+}
+
+async function start(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const log = options.log ?? (() => undefined);
   const settings = { ...DURABILITY, ...options.settings };
   const wanted = await accountsFor(options.dataDir); // before the claim, whose owner tells who ran the cluster last

@@ -89,6 +89,8 @@ export async function withModels<T>(
 
 /** Sets the exit code; faults that are the operator's to mend are told without a stack. */
 export async function main(run: () => Promise<number>): Promise<void> {
+  // A reader that has seen enough, such as head, does not end what is being done.
+  process.stdout.on('error', () => undefined);
   try {
     process.exitCode = await run();
   } catch (error) {

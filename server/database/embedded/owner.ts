@@ -49,12 +49,17 @@ export class Ownership {
     }
   }
 
+  /** Where that cannot be written, as on a full disk, the claim ends with this process. */
   async release(): Promise<void> {
     const fresh = `${this.#file}.released`;
-    await writeFile(fresh, JSON.stringify({ ...this.#claim, released: true }));
-    const { uid, gid } = await stat(this.#file);
-    if (process.getuid?.() === 0) await chown(fresh, uid, gid); // which tells for whom root ran the cluster
-    await rename(fresh, this.#file);
+    try {
+      await writeFile(fresh, JSON.stringify({ ...this.#claim, released: true }));
+      const { uid, gid } = await stat(this.#file);
+      if (process.getuid?.() === 0) await chown(fresh, uid, gid); // which tells for whom root ran the cluster
+      await rename(fresh, this.#file);
+    } catch {
+      await rm(fresh, { force: true }).catch(() => undefined);
+    }
   }
 }
 
@@ -92,8 +97,8 @@ async function attempt(folder: string): Promise<{ file: string; claim: Claim } |
   await makeFolder(folder);
   // Written aside and linked into place: nobody ever reads half a claim.
   const draft = join(folder, `claim.${process.pid}.${Math.random().toString(36).slice(2)}`);
-  await writeFile(draft, JSON.stringify(claim), { flush: true });
   try {
+    await writeFile(draft, JSON.stringify(claim), { flush: true });
     // The owner may have changed between the look and this listing; who lives is asked again under the number.
     if ((await livingOwner(folder)) !== undefined) return undefined;
     await link(draft, file);
