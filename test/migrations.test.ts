@@ -299,7 +299,7 @@ describe('Migrations', () => {
       const failure = await migrate(database.url, undefined, { migrations: folder }).catch(
         (error: unknown) => error,
       );
-      expect(String(failure)).to.contain('20270101000003-patient.cjs must not set lock_timeout');
+      expect(String(failure)).to.contain('20270101000003-patient.cjs failed: It must not set lock_timeout');
       expect(await rows(database.url, `select relname from pg_class where relname = 'waited_for'`)).to.be
         .empty;
     });

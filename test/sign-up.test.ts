@@ -7,6 +7,7 @@ import { User } from '../models/index.ts';
 import { packageRoot } from '../server/paths.ts';
 import { readTask } from '../server/invite/arguments.ts';
 import { createInvitation } from '../server/users/invitations.ts';
+import { createEmptyDatabase } from './support/postgres.ts';
 import { launchBrowser } from './support/browser.ts';
 import { buildPage } from './support/built-page.ts';
 import { compiledProgram } from './support/compiled-service.ts';
@@ -129,6 +130,18 @@ describe('signing up by invitation', () => {
     expect((await tool('--list')).stdout).to.include(`${id}: 1 left, until ${until}\n`);
     expect((await tool('--revoke', id ?? '')).stdout).to.include('has ended');
     expectProblem(await signUp({ invitation: code }), 403, 'invitation_required');
+    const empty = await createEmptyDatabase();
+    const unmigrated: unknown = await run(process.execPath, [compiledProgram('server/invite/main.ts')], {
+      cwd: packageRoot,
+      env: { ...env, DATABASE_URL: empty.url },
+    }).catch((error: unknown) => error);
+    await empty.drop();
+    expect(unmigrated)
+      .to.include({ code: 1 })
+      .and.have.property('stderr')
+      .that.matches(
+        /^The database cannot be used: relation "invitations" does not exist\. .*npm run db:migrate/,
+      );
     const unread = spawn(process.execPath, [compiledProgram('server/invite/main.ts'), '--list'], {
       cwd: packageRoot,
       env,

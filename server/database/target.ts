@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, DEFAULT_DATA_DIR, withoutEmpty } from '../config.ts';
 import { createLogger } from '../logger.ts';
-import { Database, isUnavailable, isRefused, reasonOf } from './connection.ts';
+import { Database, databaseErrorCode, isUnavailable, isRefused, reasonOf } from './connection.ts';
 import { DatabaseUrlError } from '../config/database-url-error.ts';
 import { EmbeddedUnavailable, findEmbedded, startEmbedded } from './embedded.ts';
 import { MigrationFailed } from './migration-failed.ts';
@@ -87,6 +87,14 @@ export async function withModels<T>(
   }
 }
 
+const UNMIGRATED =
+  '. Its schema is not that of this version: run npm run db:migrate, unless it is the wrong database';
+
+/** A table, a column or a function is missing. */
+function isUnmigrated(error: unknown): boolean {
+  return ['42P01', '42703', '42883'].includes(databaseErrorCode(error) ?? '');
+}
+
 /** Sets the exit code; faults that are the operator's to mend are told without a stack. */
 export async function main(run: () => Promise<number>): Promise<void> {
   // A reader that has seen enough, such as head, does not end what is being done.
@@ -97,7 +105,9 @@ export async function main(run: () => Promise<number>): Promise<void> {
     const known = [EmbeddedUnavailable, DatabaseUrlError, ConfigError, SharedSession, MigrationFailed];
     if (known.some((kind) => error instanceof kind)) console.error((error as Error).message);
     else if (isUnavailable(error) || isRefused(error))
-      console.error(`The database cannot be used: ${reasonOf(error)}`);
+      console.error(
+        `The database cannot be used: ${reasonOf(error)}${isUnmigrated(error) ? UNMIGRATED : ''}`,
+      );
     else console.error(error);
     process.exitCode = 1;
   }
