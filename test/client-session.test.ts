@@ -5,6 +5,7 @@ import {
   type LiveEvent,
   localStorageSession,
   memoryStorage,
+  type SessionChange,
   type SessionStorage,
 } from '../client/src/index.ts';
 import { grantRole } from '../server/moderation/roles.ts';
@@ -293,6 +294,8 @@ describe("the client's session, of which the feed is told", () => {
     const { client, email } = await signedUp(world.url);
     const feed = client.feed();
     await feed.ready();
+    const told: SessionChange[] = [];
+    client.session.onChange((change) => told.push(change));
     const moderator = await world.user();
     await world.ctx.db.transaction((tx) => grantRole(tx, moderator.username, 'moderator', ''));
     const { id } = await client.me();
@@ -301,6 +304,10 @@ describe("the client's session, of which the feed is told", () => {
     await until('the feed has ended', () => feed.status.state === 'ended');
     expect(feed.status).to.deep.equal({ state: 'ended', reason: 'suspended' });
     expect(client.session.loggedIn).to.equal(false);
+    const [change] = told;
+    expect(told).to.have.length(1);
+    expect(change).to.include({ loggedIn: false, reason: 'ended' });
+    expect(change?.error?.suspension).to.deep.equal({ until: undefined, reason: 'for a test' });
     const again = client.logIn({ email, password: PASSWORD }).catch((error: unknown) => error);
     expect(await again).to.include({ code: 'suspended', status: 403 });
   });

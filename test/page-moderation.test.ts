@@ -117,14 +117,19 @@ describe('moderation on the page', () => {
     await author.leave();
   });
 
-  it('says to a suspended user at the login until when, and why', async () => {
+  it('says to a suspended user until when, and why, at once and at the login', async () => {
     const [user] = await rows<{ id: number }>(world, `select id from users where username = 'alice'`);
+    const tab = await page.context().newPage();
+    await tab.goto(world.url);
+    await tab.locator('.connection.live').waitFor();
     expect((await act({ action: 'suspend', user_id: user!.id })).status).to.equal(201);
-    await page.getByText('Your session has ended.').waitFor();
+    const why = 'Your account is suspended. The reason: Sorry, it was spam';
+    for (const each of [page, tab]) await each.getByRole('status').getByText(why).waitFor();
+    await tab.close();
     await page.getByLabel('E-mail').fill(alice.email);
     await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
     await page.getByRole('button', { name: 'Log in' }).click();
-    await page.getByText('Your account is suspended. The reason: Sorry, it was spam').waitFor();
+    await page.getByRole('alert').getByText(why).waitFor();
     alice.expectClean({ networkMayFail: true });
   });
 

@@ -12,6 +12,8 @@ export interface SessionChange {
   loggedIn: boolean;
   /** `replaced`: another user has logged in over it, here or in another tab; `logged-in` follows at once. */
   reason: 'logged-in' | 'renewed' | 'replaced' | SessionEnd;
+  /** Of `ended`, where the server said so here and not in another tab: `suspended` has until when, and why. */
+  error?: TidingsError;
 }
 
 /** What a user interface shows of the session. The same object until it changes; a renewal is no change. */
@@ -248,7 +250,8 @@ export class Session {
       // Where there are no locks another tab may have come first after all.
       const now = this.#storage.read();
       if (now && now.refreshToken !== session.refreshToken) return this.#require(stale).accessToken;
-      if (now) this.#remove(this.#leaving > 0 ? 'logged-out' : 'ended');
+      if (now && this.#leaving > 0) this.#remove('logged-out');
+      else if (now) this.#remove('ended', error);
       else this.#tellIfNew();
       throw error;
     }
@@ -297,19 +300,23 @@ export class Session {
     this.#tellIfNew(reason);
   }
 
-  #remove(end: SessionEnd): void {
+  #remove(end: SessionEnd, error?: TidingsError): void {
     this.#storage.write(undefined, end);
-    this.#tellIfNew(end);
+    this.#tellIfNew(end, error);
   }
 
-  /** @param reason what was done here; otherwise it shows in the storage */
-  #tellIfNew(reason?: 'logged-in' | SessionEnd): void {
+  /**
+   * @param reason what was done here; otherwise it shows in the storage
+   * @param error what the server has said of its end
+   */
+  #tellIfNew(reason?: 'logged-in' | SessionEnd, error?: TidingsError): void {
     const before = this.#told;
     const token = this.#storage.read()?.accessToken;
     if (token === before) return;
     this.#told = token;
     this.#schedule();
-    if (token === undefined) this.#tell({ loggedIn: false, reason: reason ?? this.#writtenEnd });
+    if (token === undefined)
+      this.#tell({ loggedIn: false, reason: reason ?? this.#writtenEnd, ...(error && { error }) });
     else if (before === undefined) this.#tell({ loggedIn: true, reason: 'logged-in' });
     else if (areOfTwoUsers(before, token)) {
       this.#tell({ loggedIn: false, reason: 'replaced' });
@@ -319,8 +326,8 @@ export class Session {
 
   #tell(change: SessionChange): void {
     if (change.reason !== 'renewed') {
-      const userId = change.loggedIn ? this.#present().userId : undefined;
-      this.#state = { ...change, userId };
+      const { loggedIn, reason } = change;
+      this.#state = { loggedIn, reason, userId: loggedIn ? this.#present().userId : undefined };
     }
     this.#emitter.emit('change', change);
   }

@@ -2,7 +2,7 @@ import { batch, signal } from '@preact/signals';
 import { type OwnUser, type SessionChange, TidingsError } from 'tidings-client';
 import { forgetAnnouncements } from '../chrome/announcer.tsx';
 import { dismissAll } from '../chrome/notices.tsx';
-import { problemOf } from '../chrome/sentence.ts';
+import { problemOf, sentenceOf } from '../chrome/sentence.ts';
 import { say } from '../languages/say.ts';
 import { focusPlace, go } from '../places/history.ts';
 import { service } from '../service.ts';
@@ -24,14 +24,21 @@ export const presence = signal<Presence>(
 /** Why nobody is logged in any more, if it was not the reader who wanted it. */
 export const farewell = signal<string | undefined>(undefined);
 
+/** Between the tabs of one browser: the server tells one of them why their session has ended. */
+const reasons = new BroadcastChannel('tidings-session-end');
+
 let attempt = 0;
 
 /** Follows the session: of an earlier visit, of this one, and what other tabs make of it. */
 export function followSession(): void {
-  service.session.onChange(({ loggedIn, reason }) => {
-    if (!loggedIn) leave(reason);
+  service.session.onChange((change) => {
+    const { loggedIn, reason } = change;
+    if (!loggedIn) leave(change);
     else if (reason === 'logged-in') void enter().then(() => focusPlace({ onlyIfLost: true }));
   });
+  reasons.onmessage = ({ data }: MessageEvent<string>) => {
+    if (!service.session.look()) farewell.value = data;
+  };
   if (service.session.loggedIn) void enter();
 }
 
@@ -72,7 +79,7 @@ async function enter(): Promise<void> {
   }
 }
 
-function leave(reason: SessionChange['reason']): void {
+function leave({ reason, error }: SessionChange): void {
   attempt += 1;
   const now = presence.peek();
   dismissAll();
@@ -84,4 +91,7 @@ function leave(reason: SessionChange['reason']): void {
     farewell.value = reason === 'ended' ? say('account.ended') : undefined;
     presence.value = { state: 'out' };
   });
+  if (error?.code !== 'suspended') return;
+  farewell.value = sentenceOf(error);
+  reasons.postMessage(farewell.value);
 }
