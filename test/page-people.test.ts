@@ -147,7 +147,7 @@ describe('people on the page', () => {
     await list.getByRole('link', { name: 'carol follows you' }).waitFor();
     await comesToBe(() => page.title(), 'Notifications · Tidings');
     await carol.post('/posts', { title: 'Look, @alice', content: '' });
-    await list.getByRole('link', { name: 'New: carol mentioned you' }).waitFor();
+    await list.getByRole('link', { name: 'New: carol mentioned you Look, @alice' }).waitFor();
     await until('it to be read', async () => (await elsewhere.notifications.list()).unread === 0);
     await seen.waitFor();
     await reader.expectKeepsNobodyOut('/notifications');

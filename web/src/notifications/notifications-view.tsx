@@ -1,18 +1,22 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { createNotificationStore, type NotificationStore, type NotificationView } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { EndOfPages } from '../chrome/end-of-pages.tsx';
 import { useStore } from '../chrome/use-store.ts';
 import { Face } from '../feed/face.tsx';
+import { watchScreen } from '../feed/on-screen.ts';
 import { RelativeTime } from '../feed/relative-time.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
 import { Said } from '../languages/said.tsx';
 import { isKey, say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { service } from '../service.ts';
+import { beginningOf } from '../write/post-name.ts';
 import { placeOf } from './place-of.ts';
 
 const PAGE = 30;
+
+const whileOnScreen = watchScreen('120px 0px');
 
 /** What others did that concerns the reader. What was unread when it came stays marked while the reader is here. */
 export function NotificationsView() {
@@ -70,6 +74,7 @@ function Entry({ of: one, fresh }: { of: NotificationView; fresh: boolean }) {
       <span class="what">
         {fresh && <span class="unseen">{say('notifications.new')} </span>}
         <Sentence of={one} />
+        {place?.name === 'post' && <About key={one.rev} id={place.id} />}
         {reason && (
           <span class="reason">
             <Said of="notifications.reason" reason={<bdi>{reason}</bdi>} />
@@ -91,6 +96,30 @@ function Entry({ of: one, fresh }: { of: NotificationView; fresh: boolean }) {
         <div>{content}</div>
       )}
     </li>
+  );
+}
+
+/** How the post begins that a notification is about, as it is when the notification comes on the screen. */
+function About({ id }: { id: number }) {
+  const element = useRef<HTMLSpanElement>(null);
+  const [beginning, setBeginning] = useState('');
+  useEffect(() => {
+    if (!element.current) return undefined;
+    const end = whileOnScreen(element.current, () => {
+      end();
+      service.posts.get(id).then(
+        ({ title, content }) => setBeginning(beginningOf(title ?? content)),
+        // It may have gone, as the notification then does.
+        () => undefined,
+      );
+      return () => undefined;
+    });
+    return end;
+  }, [id]);
+  return (
+    <span ref={element} class="about" dir="auto">
+      {beginning}
+    </span>
   );
 }
 
