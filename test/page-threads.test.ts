@@ -228,6 +228,10 @@ describe('threads on the page', () => {
       await page.keyboard.press('Shift+Tab');
       expect(await page.evaluate(isBelow), `${back} back`).to.equal(true);
     }
+    await page.setViewportSize({ width: 640, height: 400 });
+    await page.getByRole('button', { name: 'Keyboard shortcuts' }).click();
+    await comesToBe(() => page.evaluate('document.querySelector("dialog[open]")?.scrollTop'), 0);
+    await page.keyboard.press('Escape');
     await page.setViewportSize({ width: 1280, height: 900 });
   });
 

@@ -40,7 +40,10 @@ export function KeyboardHelp() {
       }}
     >
       <form method="dialog">
-        <h2 id="keys-title">{say('keys.title')}</h2>
+        {/* Else the switch below the list had the focus, and a low window showed the end of the list. */}
+        <h2 id="keys-title" tabIndex={-1} autofocus>
+          {say('keys.title')}
+        </h2>
         <dl class="keys">
           {keys.map(([key, does]) => (
             <div key={key}>
