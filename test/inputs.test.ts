@@ -182,6 +182,7 @@ const fields: Record<string, Arbitrary<unknown>> = {
   up_to: count,
   action: mostly(fc.constantFrom(...postActions, ...userActions, 'dismiss'), anyText),
   user_id: count,
+  actor_id: count,
   reason: mostly(fc.constantFrom('spam', ' x'), anyText),
   note: anyText,
   state: word('open', 'resolved'),
