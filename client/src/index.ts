@@ -55,12 +55,11 @@ export {
 } from './store/case-store.ts';
 export {
   createFeedStore,
-  type FeedNews,
   type FeedState,
   type FeedStore,
-  type FeedStoreListeners,
   type FeedStoreOptions,
 } from './store/feed-store.ts';
+export type { FeedNews, FeedStoreListeners } from './store/posts-store.ts';
 export type { FeedQuery } from './store/feed-query.ts';
 export { MAX_PENDING, type ShownPost } from './store/feed-view.ts';
 export type { PagesState } from './store/live-pages.ts';

@@ -3,8 +3,9 @@ import type { LiveEvent, ModerationCase } from '../contract.ts';
 import { jittered } from '../delay.ts';
 import { moderationEvent } from '../event-names.ts';
 import type { CasePage } from '../moderation.ts';
-import { LivePages, type PagesState } from './live-pages.ts';
+import type { PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
+import { PagedStore } from './paged-store.ts';
 
 export interface CaseStoreOptions {
   /** Cases that wait, unless you say otherwise, or those that are resolved. */
@@ -27,23 +28,15 @@ const TOGETHER = 500;
 const MOST = 100;
 
 /** The cases of reports, for moderators: pages of them, and what is reported and resolved after them. */
-export class CaseStore {
-  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
-  readonly __v_skip = true;
-  readonly #pages: LivePages<CasePage>;
+export class CaseStore extends PagedStore<CasesState, CasePage> {
   readonly #client: Client;
   readonly #wanted: 'open' | 'resolved';
   readonly #limit: number | undefined;
   #cases: readonly ModerationCase[] = [];
-  #state: CasesState | undefined;
   #again: ReturnType<typeof setTimeout> | undefined;
-  readonly #unloaded: CasesState;
 
   constructor(client: Client, { state = 'open', limit, feed }: CaseStoreOptions) {
-    this.#client = client;
-    this.#wanted = state;
-    this.#limit = limit;
-    this.#pages = new LivePages({
+    super({
       client,
       feed,
       topic: () => null,
@@ -56,43 +49,24 @@ export class CaseStore {
         return () => undefined;
       },
       onEvent: (event) => this.#fold(event),
-      onTally: () => undefined,
       // The list is read anyway, and by a number of another database never would be.
       onReset: () => this.#waitNoMore(),
-      onForget: () => undefined,
       onReplaced: () => this.#set([]),
-      onChange: () => (this.#state = undefined),
     });
-    this.#unloaded = this.state;
+    this.#client = client;
+    this.#wanted = state;
+    this.#limit = limit;
+    this.made();
   }
 
-  get state(): CasesState {
-    this.#state ??= { cases: this.#cases, ...this.#pages.state };
-    return this.#state;
+  protected stateOf(pages: PagesState): CasesState {
+    return { cases: this.#cases, ...pages };
   }
-
-  /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
-  readonly getSnapshot = (): CasesState => this.state;
-
-  /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
-  readonly getServerSnapshot = (): CasesState => this.#unloaded;
-
-  /**
-   * Listens for a new `state`: called once for changes that happen together, and at most every 200 milliseconds for those by
-   * events. Bound. @returns removes the listener
-   */
-  readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
-
-  /** Loads the newest ones and follows on from there: see `FeedStore.load`. */
-  readonly load = (): Promise<void> => this.#pages.load();
-
-  /** Loads the next ones below. */
-  readonly loadMore = (): Promise<void> => this.#pages.loadMore();
 
   /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
-  readonly close = (): void => {
+  override readonly close = (): void => {
     this.#waitNoMore();
-    this.#pages.close();
+    this.pages.close();
   };
 
   #read(limit: number | undefined, cursor: string | undefined, signal: AbortSignal): Promise<CasePage> {
@@ -131,14 +105,14 @@ export class CaseStore {
     this.#again ??= setTimeout(() => {
       this.#again = undefined;
       // A page that is on its way is not given up for it.
-      if (this.#pages.loading) this.#readAgain(seq);
-      else this.#pages.refresh(seq);
+      if (this.pages.loading) this.#readAgain(seq);
+      else this.pages.refresh(seq);
     }, jittered(TOGETHER));
   }
 
   #set(cases: readonly ModerationCase[]): void {
     this.#cases = cases;
-    this.#pages.changed();
+    this.pages.changed();
   }
 }
 

@@ -1,10 +1,8 @@
 import type { Client } from '../client.ts';
-import type { LiveEvent, NewPost, PostAnswer, PostEdit, PostView, VoteView } from '../contract.ts';
-import { Emitter } from '../emitter.ts';
+import type { LiveEvent, NewPost, PostAnswer, PostView } from '../contract.ts';
 import { postEvent } from '../event-names.ts';
 import { isOfPost, type PostEvent } from '../post-events.ts';
 import type { CreateOptions, EditOptions, PostPage } from '../posts.ts';
-import { CastVotes } from './cast-votes.ts';
 import { belongs, type FeedQuery, queryOf, topicOf } from './feed-query.ts';
 import {
   byAuthor,
@@ -14,26 +12,18 @@ import {
   MAX_PENDING,
   nextPage,
   reachedBy,
-  remembering,
   revealed,
   shown,
   type ShownPost,
-  voteDelayed,
-  voteSettled,
-  voting,
   withAnswer,
   withEvent,
   without,
   withOwn,
-  withTally,
-  withVote,
-  withWishes,
 } from './feed-view.ts';
-import { LivePages, MAX_GROWTH, type PagesState } from './live-pages.ts';
+import { MAX_GROWTH, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
+import { type FeedStoreListeners, PostsStore } from './posts-store.ts';
 import { relationNews } from './relation-news.ts';
-import { StoreAuthors } from './store-authors.ts';
-import type { DelayedVote } from './vote-wishes.ts';
 
 export interface FeedStoreOptions extends FeedQuery {
   /** Posts in a page. */
@@ -62,69 +52,22 @@ export interface FeedState extends PagesState {
   pending: number;
 }
 
-/** What has changed of the list since it was read, by an event or by the user's own doing. */
-export interface FeedNews {
-  /** The post came into the list, or among those that wait; its text changed; it went. */
-  name: LiveEvent['name'];
-  /** After the change; of a deletion, before it. */
-  post: PostAnswer;
-}
-
-export interface FeedStoreListeners {
-  news: (news: FeedNews) => void;
-  /** The result of a vote that was cast or taken back here, for the user's other windows: `voted`. */
-  vote: (vote: VoteView) => void;
-  /** A vote could not be sent, since the server cannot be reached. It is sent again by itself. */
-  voteDelayed: (vote: DelayedVote) => void;
-}
-
 /**
  * A live list: a page of posts and the events after it, the user's own changes and votes, in one state to render. Knows
  * of no framework: `subscribe` and `getSnapshot` are what `useSyncExternalStore` and its like want.
  */
-export class FeedStore {
-  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
-  readonly __v_skip = true;
-  readonly #client: Client;
+export class FeedStore extends PostsStore<FeedState, PostPage> {
   readonly #options: FeedStoreOptions;
-  readonly #emitter = new Emitter<FeedStoreListeners>();
-  readonly #votes: CastVotes;
-  readonly #authors: StoreAuthors | undefined;
-  readonly #pages: LivePages<PostPage>;
-  /** Posts that the user has removed here and whose event is still to come: a page may have been read before. */
-  readonly #removed = new Set<number>();
   /** What is asked for, and what the view was read by. */
   #query: FeedQuery;
   #viewQuery: FeedQuery;
-  #view: FeedView = emptyView;
-  /** How many new posts have come on top since the list was read. */
-  #growth = 0;
   #held = false;
-  /** Grows when the database or the user is another one: what was asked of the one before is no news. */
-  #life = 0;
-  #state: FeedState | undefined;
   #posts: readonly ShownPost[] = [];
   #waiting: readonly ShownPost[] = [];
-  readonly #unloaded: FeedState;
 
   constructor(client: Client, options: FeedStoreOptions) {
-    this.#client = client;
-    this.#options = options;
-    this.#votes = new CastVotes(client, {
-      wanted: (wish) => this.#set(voting(this.#view, wish)),
-      settled: (postId, answer) => {
-        this.#set(voteSettled(this.#view, postId, answer));
-        if (answer) this.#emitter.emit('vote', answer);
-      },
-      delayed: (vote) => {
-        this.#set(voteDelayed(this.#view, vote.post_id));
-        this.#emitter.emit('voteDelayed', vote);
-      },
-    });
-    this.#query = queryOf(options);
-    this.#viewQuery = this.#query;
     const { limit } = options;
-    this.#pages = new LivePages({
+    super({
       client,
       feed: options.feed,
       topic: () => topicOf(this.#query),
@@ -132,68 +75,33 @@ export class FeedStore {
         client.posts.list({ ...this.#query, ...(limit === undefined ? {} : { limit }), cursor, signal }),
       onPage: (page, which, continues) => this.#take(page, which, continues),
       onEvent: (event, live) => this.#fold(event, live),
-      onTally: (tally) => this.#set(withTally(this.#view, tally)),
-      onReset: () => this.#removed.clear(),
-      onForget: () => this.#forget(),
-      onReplaced: (seq) => this.#set({ ...emptyView, asOf: seq }),
-      onLive: () => this.#votes.live(),
-      onChange: () => (this.#state = undefined),
     });
-    this.#authors = StoreAuthors.of(client, options.feed, {
-      pages: this.#pages,
-      life: () => this.#life,
-      asOf: () => this.#view.asOf,
-      fold: (event) => this.#fold(event, true),
-    });
-    this.#unloaded = this.state;
+    this.#options = options;
+    this.#query = queryOf(options);
+    this.#viewQuery = this.#query;
+    this.made();
   }
 
-  get state(): FeedState {
-    this.#state ??= {
-      posts: (this.#posts = this.#show(this.#view.order, this.#posts)),
-      waiting: (this.#waiting = this.#show(this.#view.pending, this.#waiting)),
-      pending: this.#view.pending.length,
-      ...this.#pages.state,
+  protected stateOf(pages: PagesState): FeedState {
+    return {
+      posts: (this.#posts = this.#show(this.view.order, this.#posts)),
+      waiting: (this.#waiting = this.#show(this.view.pending, this.#waiting)),
+      pending: this.view.pending.length,
+      ...pages,
     };
-    return this.#state;
   }
-
-  /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
-  readonly getSnapshot = (): FeedState => this.state;
-
-  /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
-  readonly getServerSnapshot = (): FeedState => this.#unloaded;
-
-  /**
-   * Listens for a new `state`: called once for changes that happen together, and at most every 200 milliseconds for those by
-   * events. Bound. @returns removes the listener
-   */
-  readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** Listens to single changes of the list. @returns removes the listener */
   readonly on = <K extends keyof FeedStoreListeners>(
     name: K,
     listener: FeedStoreListeners[K],
-  ): (() => void) => this.#emitter.on(name, listener);
-
-  /**
-   * Loads the first page and follows on from it; later, loads it again. A store that was closed, or whose session has
-   * ended, is opened again. A failure is in `state.error` until the page has loaded; a temporary one is retried about
-   * every three seconds.
-   */
-  readonly load = (): Promise<void> => {
-    this.#votes.open();
-    return this.#pages.load();
-  };
+  ): (() => void) => this.emitter.on(name, listener);
 
   /** Shows another list, from its beginning, with the same feed. What is shown stays until it is there. */
   readonly show = async (query: FeedQuery): Promise<void> => {
     this.#query = queryOf(query);
     await this.load();
   };
-
-  /** Loads the next page below. */
-  readonly loadMore = (): Promise<void> => this.#pages.loadMore();
 
   /** While held, new posts wait instead of pushing the list down: for a reader who has scrolled. */
   readonly hold = (held: boolean): void => {
@@ -204,51 +112,21 @@ export class FeedStore {
    * Shows the new posts that wait. Where the order is not that of time, or they are too many, the list is read again.
    */
   readonly reveal = async (): Promise<void> => {
-    if (this.#byTime && this.#view.pending.length < MAX_PENDING) this.#set(revealed(this.#view));
-    else await this.#pages.reload();
+    if (this.#byTime && this.view.pending.length < MAX_PENDING) this.set(revealed(this.view));
+    else await this.pages.reload();
   };
 
   /** Wants the tally of a post that is on the screen. @returns ends that */
-  readonly track = (postId: number): (() => void) => this.#pages.track(postId);
-
-  /**
-   * Votes, or takes the vote back. It shows at once; if the server refuses, it is taken back. Of quick clicks the last
-   * one counts. While the server cannot be reached it waits (`voteDelayed` of the post) and is sent again by itself, for as
-   * long as the client is used by this user; at most 100 votes wait.
-   * @throws {TidingsError} it was refused; `aborted`: it waited, and the user or the database is another one now
-   */
-  readonly vote = (postId: number, up: boolean): Promise<void> => this.#votes.cast(postId, up);
-
-  /** What became of a vote of the user in another window: the feed has the number of votes, but not whose they are. */
-  readonly voted = (vote: VoteView): void => {
-    this.#votes.remember(vote);
-    this.#set(withVote(this.#view, vote));
-  };
+  readonly track = (postId: number): (() => void) => this.pages.track(postId);
 
   /** Publishes a post, which is then at the top. @throws {TidingsError} */
   readonly create = (post: NewPost, options?: CreateOptions): Promise<PostAnswer> =>
-    this.#own(this.#client.posts.create(post, options));
-
-  /** @throws {TidingsError} */
-  readonly edit = (postId: number, edit: PostEdit, options?: EditOptions): Promise<PostAnswer> =>
-    this.#own(this.#client.posts.update(postId, edit, options));
+    this.own(this.client.posts.create(post, options));
 
   /** @throws {TidingsError} */
   readonly remove = async (postId: number, options?: EditOptions): Promise<void> => {
-    await this.#client.posts.remove(postId, options);
+    await this.client.posts.remove(postId, options);
     this.#drop(postId);
-  };
-
-  /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
-  readonly reconnect = (): void => {
-    this.#pages.reconnect();
-  };
-
-  /** Ends the feed, and what is on its way is ignored. `load` opens it again. */
-  readonly close = (): void => {
-    this.#votes.close();
-    this.#removed.clear();
-    this.#pages.close();
   };
 
   get #byTime(): boolean {
@@ -259,14 +137,14 @@ export class FeedStore {
   get #atOnce(): boolean {
     // Asked last: who is asked may have to look at the page for it.
     return (
-      this.#byTime && this.#view.pending.length === 0 && !this.#held && !(this.#options.held?.() ?? false)
+      this.#byTime && this.view.pending.length === 0 && !this.#held && !(this.#options.held?.() ?? false)
     );
   }
 
   /** @param before the same list when it was shown last: it is given again if nothing of it has changed */
   #show(ids: readonly number[], before: readonly ShownPost[]): readonly ShownPost[] {
     const posts = ids.flatMap((id) => {
-      const entry = this.#view.entries.get(id);
+      const entry = this.view.entries.get(id);
       return entry ? [shown(entry)] : [];
     });
     return posts.length === before.length && posts.every((post, at) => post === before[at]) ? before : posts;
@@ -274,29 +152,15 @@ export class FeedStore {
 
   /** A page, without what the user has removed since. @returns called after the events since then */
   #take({ posts: listed, position }: PostPage, which: 'first' | 'next', continues: boolean): () => void {
-    const before = continues ? this.#view : emptyView;
-    const posts = listed.filter(({ id }) => !this.#removed.has(id));
-    if (which === 'next') this.#view = nextPage(this.#view, posts, position.seq);
+    const before = continues ? this.view : emptyView;
+    const posts = listed.filter(({ id }) => !this.removed.has(id));
+    if (which === 'next') this.view = nextPage(this.view, posts, position.seq);
     else {
-      this.#view = firstPage(posts, position.seq);
+      this.view = firstPage(posts, position.seq);
       this.#viewQuery = this.#query;
-      this.#growth = 0;
+      this.growth = 0;
     }
-    return () => {
-      const view = remembering(
-        this.#view,
-        before,
-        (postId) => this.#pages.tally(postId),
-        (postId) => this.#votes.known(postId),
-      );
-      this.#view = withWishes(view, this.#votes.wishes);
-    };
-  }
-
-  #forget(): void {
-    this.#life += 1;
-    this.#votes.forget();
-    this.#removed.clear();
+    return () => this.complete(before);
   }
 
   /** @param live whether it is news; otherwise it is applied to a page that was read before it */
@@ -307,71 +171,71 @@ export class FeedStore {
     }
     const { id } = event.data;
     if (event.name === postEvent.removed) {
-      this.#removed.delete(id);
-      const entry = this.#view.entries.get(id);
-      const own = entry !== undefined && entry.post.owner_id === this.#pages.userId;
+      this.removed.delete(id);
+      const entry = this.view.entries.get(id);
+      const own = entry !== undefined && entry.post.owner_id === this.pages.userId;
       if (own && entry.asOf < event.seq && !this.#viewQuery.published) {
         void this.#lookAtOwn(id, event);
         return;
       }
-    } else if (this.#removed.has(id)) return;
-    const known = this.#view.entries.has(id);
+    } else if (this.removed.has(id)) return;
+    const known = this.view.entries.has(id);
     const arrival = {
       accepts: (post: PostView) => this.#accepts(post),
       stays: (post: PostView) => belongs(this.#viewQuery, post),
       joins: (post: PostView) => this.#joins(post),
       atOnce: !known && this.#atOnce,
     };
-    this.#turn(id, withEvent(this.#view, event, arrival), live);
-    const arrived = known ? undefined : this.#view.entries.get(id);
+    this.#turn(id, withEvent(this.view, event, arrival), live);
+    const arrived = known ? undefined : this.view.entries.get(id);
     if (!arrived) return;
     // One that was published before may have the user's vote, which is in no event.
     if (arrived.post.votes > 0) void this.#askForVote(id);
-    if (live && arrival.atOnce) this.#growth += 1;
-    if (this.#growth > MAX_GROWTH && !this.#pages.loading) void this.#pages.reload();
+    if (live && arrival.atOnce) this.growth += 1;
+    if (this.growth > MAX_GROWTH && !this.pages.loading) void this.pages.reload();
   }
 
   /** The next view, in which one post may be another. */
   #turn(postId: number, view: FeedView, news = true): void {
-    const before = this.#view.entries.get(postId)?.post;
+    const before = this.view.entries.get(postId)?.post;
     const post = view.entries.get(postId)?.post;
-    this.#set(view);
+    this.set(view);
     if (!news) return;
-    if (post && !before) this.#emitter.emit('news', { name: postEvent.added, post });
-    else if (before && !post) this.#emitter.emit('news', { name: postEvent.removed, post: before });
+    if (post && !before) this.emitter.emit('news', { name: postEvent.added, post });
+    else if (before && !post) this.emitter.emit('news', { name: postEvent.removed, post: before });
     else if (before && post && before.version < post.version) {
-      this.#emitter.emit('news', { name: postEvent.changed, post });
+      this.emitter.emit('news', { name: postEvent.changed, post });
     }
   }
 
   /** To the others a post that is withdrawn is a deleted one; to its owner it is a draft. */
   async #lookAtOwn(id: number, event: PostEvent): Promise<void> {
-    const life = this.#life;
+    const life = this.life;
     try {
-      await this.#own(this.#client.posts.get(id));
+      await this.own(this.client.posts.get(id));
     } catch {
-      if (life !== this.#life) return;
-      this.#turn(id, withEvent(this.#view, event, { accepts: () => false, atOnce: false }));
+      if (life !== this.life) return;
+      this.#turn(id, withEvent(this.view, event, { accepts: () => false, atOnce: false }));
     }
   }
 
   async #askForVote(postId: number): Promise<void> {
-    const life = this.#life;
+    const life = this.life;
     try {
-      const post = await this.#client.posts.get(postId);
-      if (life === this.#life) this.#set(withAnswer(this.#view, post));
+      const post = await this.client.posts.get(postId);
+      if (life === this.life) this.set(withAnswer(this.view, post));
     } catch {
       // The answer to a vote will tell.
     }
   }
 
   #foldRelation(event: LiveEvent): void {
-    if (this.#pages.userId === undefined) {
+    if (this.pages.userId === undefined) {
       // Missed before the feed was live for the first time: what it means is not known before that is ready.
-      this.#pages.refreshWhenLive();
+      this.pages.refreshWhenLive();
       return;
     }
-    const news = relationNews(event, this.#pages.userId);
+    const news = relationNews(event, this.pages.userId);
     if (!news) return;
     const { view, ownerId } = this.#viewQuery;
     const { userId, relation, seq } = news;
@@ -379,10 +243,10 @@ export class FeedStore {
     if (relation === 'follow' ? view !== 'home' : relation === 'mute' && ownerId !== undefined) return;
     if (news.added === (relation === 'follow')) {
       // What they wrote before is in no event.
-      if (seq > this.#view.asOf) this.#pages.refresh(seq);
+      if (seq > this.view.asOf) this.pages.refresh(seq);
       return;
     }
-    for (const id of byAuthor(this.#view, userId, seq)) this.#turn(id, without(this.#view, id));
+    for (const id of byAuthor(this.view, userId, seq)) this.#turn(id, without(this.view, id));
   }
 
   #accepts(post: PostView): boolean {
@@ -394,14 +258,14 @@ export class FeedStore {
    * Where that is not known, it is looked up.
    */
   #isShown(ownerId: number): boolean {
-    if (!this.#authors || ownerId === this.#pages.userId) return true;
+    if (!this.authors || ownerId === this.pages.userId) return true;
     const { view, ownerId: wanted } = this.#viewQuery;
-    const follows = view === 'home' ? this.#authors.follows(ownerId) : true;
+    const follows = view === 'home' ? this.authors.follows(ownerId) : true;
     // Who asks for one author is shown the author, muted or not.
-    const mutes = wanted === undefined ? this.#authors.mutes(ownerId) : false;
+    const mutes = wanted === undefined ? this.authors.mutes(ownerId) : false;
     if (follows === false || mutes === true) return false;
     if (follows && mutes === false) return true;
-    this.#authors.lookUp(ownerId);
+    this.authors.lookUp(ownerId);
     return false;
   }
 
@@ -409,37 +273,31 @@ export class FeedStore {
   #joins(post: PostView): boolean {
     const { tag, search } = this.#viewQuery;
     if ((tag === undefined && search === undefined) || !this.#byTime) return false;
-    return !this.#pages.hasMore || reachedBy(this.#view, post);
+    return !this.pages.hasMore || reachedBy(this.view, post);
   }
 
   /** Shows a post of the user as the server has answered with it, if it is of the list. @throws {TidingsError} */
-  async #own(asked: Promise<PostAnswer>): Promise<PostAnswer> {
-    const life = this.#life;
+  protected async own(asked: Promise<PostAnswer>): Promise<PostAnswer> {
+    const life = this.life;
     const post = await asked;
-    if (life !== this.#life) return post;
+    if (life !== this.life) return post;
     const { id } = post;
-    this.#removed.delete(id);
-    const known = this.#view.entries.get(id)?.post;
+    this.removed.delete(id);
+    const known = this.view.entries.get(id)?.post;
     // An event may have told of a newer state.
     const isNewest = known === undefined || known.version <= post.version;
     if (!post.published && this.#viewQuery.published) this.#drop(id);
-    else if (isNewest && !belongs(this.#viewQuery, post)) this.#turn(id, without(this.#view, id));
-    else if (known || this.#accepts(post)) this.#turn(id, withOwn(this.#view, post));
+    else if (isNewest && !belongs(this.#viewQuery, post)) this.#turn(id, without(this.view, id));
+    else if (known || this.#accepts(post)) this.#turn(id, withOwn(this.view, post));
     return post;
   }
 
   /** The user has removed or withdrawn a post. */
   #drop(postId: number): void {
     // If it is not in the list, its event has come already, or there is none.
-    if (!this.#view.entries.has(postId)) return;
-    this.#removed.add(postId);
-    this.#turn(postId, without(this.#view, postId));
-  }
-
-  #set(view: FeedView): void {
-    if (view === this.#view) return;
-    this.#view = view;
-    this.#pages.changed();
+    if (!this.view.entries.has(postId)) return;
+    this.removed.add(postId);
+    this.#turn(postId, without(this.view, postId));
   }
 }
 

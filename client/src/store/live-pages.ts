@@ -49,11 +49,11 @@ export interface LivePagesOptions<P extends PagePlace> {
   onPage: (page: P, which: 'first' | 'next', continues: boolean) => () => void;
   /** @param live whether it is news; otherwise it is for a page that was read before it */
   onEvent: (event: LiveEvent, live: boolean) => void;
-  onTally: (tally: Tally) => void;
+  onTally?: (tally: Tally) => void;
   /** What came before is not known: the list is about to be read again. */
-  onReset: () => void;
+  onReset?: () => void;
   /** The user or the database is another one: what is known of either, and what is on its way, is no news. */
-  onForget: () => void;
+  onForget?: () => void;
   /** The database is another one, and the shown posts may be none of it. */
   onReplaced: (seq: number) => void;
   /** The connection is there, or there again. */
@@ -369,7 +369,7 @@ export class LivePages<P extends PagePlace> {
 
   #onStatus({ status }: Feed): void {
     // The next login may be another user's.
-    if (status.state === 'ended' && status.reason !== 'closed') this.#options.onForget();
+    if (status.state === 'ended' && status.reason !== 'closed') this.#options.onForget?.();
     this.changed();
   }
 
@@ -390,7 +390,7 @@ export class LivePages<P extends PagePlace> {
           onEvent(event, true);
           this.changed();
         }),
-      tally: (tally) => this.#hear(() => onTally(tally)),
+      tally: (tally) => this.#hear(() => onTally?.(tally)),
       incomplete: () => void this.reload(),
       status: () => this.#onStatus(source.feed),
       reset: ({ reason, seq }) => this.#onReset(reason === 'epoch_changed', seq),
@@ -419,11 +419,11 @@ export class LivePages<P extends PagePlace> {
     this.#stale = true;
     this.#events.restart(seq);
     this.#freshFrom = 0;
-    this.#options.onReset();
+    this.#options.onReset?.();
     this.changed();
     if (replaced) {
       // By number nothing known of it can be told from what is newer.
-      this.#options.onForget();
+      this.#options.onForget?.();
       this.#next = undefined;
       this.#options.onReplaced(seq);
     }

@@ -2,8 +2,9 @@ import type { Client } from '../client.ts';
 import type { LiveEvent, NotificationState, NotificationView } from '../contract.ts';
 import { notificationEvent } from '../event-names.ts';
 import type { NotificationPage } from '../notifications.ts';
-import { LivePages, MAX_GROWTH, type PagesState } from './live-pages.ts';
+import { MAX_GROWTH, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
+import { PagedStore } from './paged-store.ts';
 
 export interface NotificationStoreOptions {
   /** Notifications in a page. */
@@ -24,20 +25,14 @@ type Told = Pick<NotificationsState, 'notifications' | 'unread' | 'rev'>;
 const NOTHING: Told = { notifications: [], unread: 0, rev: 0 };
 
 /** The user's notifications and how many are unread: pages of them and the events after them, on each device. */
-export class NotificationStore {
-  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
-  readonly __v_skip = true;
+export class NotificationStore extends PagedStore<NotificationsState, NotificationPage> {
   readonly #client: Client;
-  readonly #pages: LivePages<NotificationPage>;
   #told = NOTHING;
   /** How many notifications have come since the list was read. */
   #growth = 0;
-  #state: NotificationsState | undefined;
-  readonly #unloaded: NotificationsState;
 
   constructor(client: Client, { limit, feed }: NotificationStoreOptions) {
-    this.#client = client;
-    this.#pages = new LivePages({
+    super({
       client,
       feed,
       topic: () => null,
@@ -45,37 +40,15 @@ export class NotificationStore {
         client.notifications.list({ ...(limit === undefined ? {} : { limit }), cursor, signal }),
       onPage: (page, which, continues) => this.#take(page, which, continues),
       onEvent: (event) => this.#fold(event),
-      onTally: () => undefined,
-      onReset: () => undefined,
-      onForget: () => undefined,
       onReplaced: () => this.#set(NOTHING),
-      onChange: () => (this.#state = undefined),
     });
-    this.#unloaded = this.state;
+    this.#client = client;
+    this.made();
   }
 
-  get state(): NotificationsState {
-    this.#state ??= { ...this.#told, ...this.#pages.state };
-    return this.#state;
+  protected stateOf(pages: PagesState): NotificationsState {
+    return { ...this.#told, ...pages };
   }
-
-  /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
-  readonly getSnapshot = (): NotificationsState => this.state;
-
-  /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
-  readonly getServerSnapshot = (): NotificationsState => this.#unloaded;
-
-  /**
-   * Listens for a new `state`: called once for changes that happen together, and at most every 200 milliseconds for those by
-   * events. Bound. @returns removes the listener
-   */
-  readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
-
-  /** Loads the newest ones and follows on from there: see `FeedStore.load`. */
-  readonly load = (): Promise<void> => this.#pages.load();
-
-  /** Loads the next ones below. */
-  readonly loadMore = (): Promise<void> => this.#pages.loadMore();
 
   /** Marks as read what the list shows now, on all devices. What comes meanwhile stays unread. @throws {TidingsError} */
   readonly read = async (): Promise<void> => {
@@ -84,16 +57,6 @@ export class NotificationStore {
     const upTo = Math.max(...shown);
     const state = await this.#client.notifications.read(upTo);
     this.#set(withState({ ...this.#told, notifications: withRead(this.#told.notifications, upTo) }, state));
-  };
-
-  /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
-  readonly reconnect = (): void => {
-    this.#pages.reconnect();
-  };
-
-  /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
-  readonly close = (): void => {
-    this.#pages.close();
   };
 
   #take(page: NotificationPage, which: 'first' | 'next', continues: boolean): () => void {
@@ -113,11 +76,11 @@ export class NotificationStore {
         const others = notifications.filter(({ id }) => id !== notification.id);
         const last = notifications.at(-1);
         // Below what has been loaded: it comes with its page.
-        const isBelow = this.#pages.hasMore && last && newestFirst(last, notification) < 0;
+        const isBelow = this.pages.hasMore && last && newestFirst(last, notification) < 0;
         if (redacted) break;
         this.#list(isBelow ? others : [...others, notification].sort(newestFirst));
         if (!isBelow && others.length === notifications.length) this.#growth += 1;
-        if (this.#growth > MAX_GROWTH && !this.#pages.loading) void this.#pages.reload();
+        if (this.#growth > MAX_GROWTH && !this.pages.loading) void this.pages.reload();
         break;
       }
       case notificationEvent.removed: {
@@ -139,7 +102,7 @@ export class NotificationStore {
 
   #set(told: Told): void {
     this.#told = told;
-    this.#pages.changed();
+    this.pages.changed();
   }
 }
 

@@ -1,8 +1,9 @@
 import type { Client } from '../client.ts';
 import type { LiveEvent, RelatedUser } from '../contract.ts';
 import type { RelationListOptions, RelationPage } from '../users.ts';
-import { LivePages, MAX_GROWTH, type PagesState } from './live-pages.ts';
+import { MAX_GROWTH, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
+import { PagedStore } from './paged-store.ts';
 import { type RelationChange, relationChange } from './relation-news.ts';
 
 /** A list of users. Whom one blocks or mutes nobody else can read. */
@@ -37,14 +38,11 @@ export interface RelationsState extends PagesState {
  * A live list of those whom the user follows, blocks or mutes, or who follow them: pages of it and the events after
  * them, from whatever device.
  */
-export class RelationsStore {
-  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
-  readonly __v_skip = true;
+export class RelationsStore extends PagedStore<RelationsState, RelationPage> {
   readonly #client: Client;
   readonly #list: RelationList;
   /** Whose list it is, if somebody was named. */
   readonly #of: number | undefined;
-  readonly #pages: LivePages<RelationPage>;
   #users: readonly ListedUser[] = [];
   /** Events up to here are in the list; for users of a later page up to where that was read. */
   #asOf = 0;
@@ -53,66 +51,32 @@ export class RelationsStore {
   #growth = 0;
   /** The user whose pages are read, as the service has said. */
   #me: number | undefined;
-  #state: RelationsState | undefined;
-  readonly #unloaded: RelationsState;
 
   constructor(client: Client, { list, userId, limit, feed }: RelationsStoreOptions) {
-    this.#client = client;
-    this.#list = list;
-    this.#of = userId;
-    this.#pages = new LivePages({
+    super({
       client,
       feed,
       topic: () => null,
       read: (cursor, signal) => this.#read({ ...(limit === undefined ? {} : { limit }), cursor, signal }),
       onPage: (page, which) => this.#take(page, which),
       onEvent: (event) => this.#fold(event),
-      onTally: () => undefined,
-      onReset: () => undefined,
       onForget: () => (this.#me = undefined),
       onReplaced: (seq) => this.#replace(seq),
-      onChange: () => (this.#state = undefined),
     });
-    this.#unloaded = this.state;
+    this.#client = client;
+    this.#list = list;
+    this.#of = userId;
+    this.made();
   }
 
-  get state(): RelationsState {
-    this.#state ??= { users: this.#users, ...this.#pages.state };
-    return this.#state;
+  protected stateOf(pages: PagesState): RelationsState {
+    return { users: this.#users, ...pages };
   }
-
-  /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
-  readonly getSnapshot = (): RelationsState => this.state;
-
-  /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
-  readonly getServerSnapshot = (): RelationsState => this.#unloaded;
-
-  /**
-   * Listens for a new `state`: called once for changes that happen together, and at most every 200 milliseconds for those by
-   * events. Bound. @returns removes the listener
-   */
-  readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
-
-  /** Loads the first page and follows on from it: see `FeedStore.load`. */
-  readonly load = (): Promise<void> => this.#pages.load();
-
-  /** Loads the next page. */
-  readonly loadMore = (): Promise<void> => this.#pages.loadMore();
-
-  /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
-  readonly reconnect = (): void => {
-    this.#pages.reconnect();
-  };
-
-  /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
-  readonly close = (): void => {
-    this.#pages.close();
-  };
 
   async #read(options: RelationListOptions): Promise<RelationPage> {
     const { users } = this.#client;
     if (this.#list === 'blocks' || this.#list === 'mutes') return users[this.#list](options);
-    this.#me = this.#pages.userId ?? (await this.#client.me()).id;
+    this.#me = this.pages.userId ?? (await this.#client.me()).id;
     return users[this.#list](this.#of ?? this.#me, options);
   }
 
@@ -141,7 +105,7 @@ export class RelationsStore {
     else if (!change.redacted && !this.#users.some((one) => one.id === id)) {
       this.#set([{ id, username, since: undefined }, ...this.#users]);
       this.#growth += 1;
-      if (this.#growth > MAX_GROWTH && !this.#pages.loading) void this.#pages.reload();
+      if (this.#growth > MAX_GROWTH && !this.pages.loading) void this.pages.reload();
     }
   }
 
@@ -169,7 +133,7 @@ export class RelationsStore {
 
   #set(users: readonly ListedUser[]): void {
     this.#users = users;
-    this.#pages.changed();
+    this.pages.changed();
   }
 }
 

@@ -1,47 +1,28 @@
 import type { Client } from '../client.ts';
-import type {
-  LiveEvent,
-  PostAnswer,
-  PostEdit,
-  PostView,
-  ReplyAnswer,
-  ThreadSort,
-  VoteView,
-} from '../contract.ts';
-import { Emitter } from '../emitter.ts';
+import type { LiveEvent, PostAnswer, PostView, ReplyAnswer, ThreadSort } from '../contract.ts';
 import { postEvent } from '../event-names.ts';
 import { isOfPost, type PostEvent, tellsPost } from '../post-events.ts';
 import type { CreateOptions, EditOptions, ReplyPage } from '../posts.ts';
-import { CastVotes } from './cast-votes.ts';
 import {
   byAuthor,
   emptyView,
-  type FeedView,
   firstPage,
   MAX_PENDING,
   nextPage,
-  remembering,
   revealed,
   shown,
   type ShownPost,
-  voteDelayed,
-  voteSettled,
-  voting,
   withEntry,
   withEvent,
   without,
   withOwn,
-  withTally,
-  withVote,
-  withWishes,
 } from './feed-view.ts';
-import { LivePages, MAX_GROWTH, type PagesState } from './live-pages.ts';
+import { MAX_GROWTH, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
+import { type FeedStoreListeners, PostsStore } from './posts-store.ts';
 import { relationNews } from './relation-news.ts';
-import { StoreAuthors } from './store-authors.ts';
 import { ReplyCounts } from './reply-counts.ts';
 import { type ShownReply, type ThreadNode, ThreadTree } from './thread-tree.ts';
-import type { DelayedVote } from './vote-wishes.ts';
 
 export interface ThreadStoreOptions {
   /** The first post of the thread: `root_id` of a reply. */
@@ -68,12 +49,7 @@ export interface ThreadState extends PagesState {
   gone: boolean;
 }
 
-export interface ThreadStoreListeners {
-  /** The result of a vote that was cast or taken back here, for the user's other windows: `voted`. */
-  vote: (vote: VoteView) => void;
-  /** A vote could not be sent, since the server cannot be reached. It is sent again by itself. */
-  voteDelayed: (vote: DelayedVote) => void;
-}
+export type ThreadStoreListeners = Pick<FeedStoreListeners, 'vote' | 'voteDelayed'>;
 
 interface ThreadPage extends ReplyPage {
   post: PostAnswer | undefined;
@@ -86,48 +62,18 @@ const TRACKED = 500;
  * A live thread: a post, pages of its replies, and the events after them. New replies of others wait until the reader
  * wants them, so that nothing moves under somebody who reads or writes. Knows of no framework, like `FeedStore`.
  */
-export class ThreadStore {
-  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
-  readonly __v_skip = true;
-  readonly #client: Client;
+export class ThreadStore extends PostsStore<ThreadState, ThreadPage> {
   readonly #id: number;
   readonly #sort: ThreadSort;
-  readonly #emitter = new Emitter<ThreadStoreListeners>();
-  readonly #pages: LivePages<ThreadPage>;
-  readonly #votes: CastVotes;
-  readonly #authors: StoreAuthors | undefined;
   readonly #tree = new ThreadTree();
   readonly #counts: ReplyCounts;
   /** Of the replies in the view those that were deleted. */
   readonly #deleted = new Set<number>();
-  /** Replies that the user has removed here and whose event is still to come. */
-  readonly #removed = new Set<number>();
   readonly #tracked = new Map<number, () => void>();
-  #view: FeedView = emptyView;
-  #growth = 0;
   #gone = false;
-  /** Grows when the database or the user is another one. */
-  #life = 0;
-  #state: ThreadState | undefined;
-  readonly #unloaded: ThreadState;
 
   constructor(client: Client, { postId, sort = 'old', limit, feed }: ThreadStoreOptions) {
-    this.#client = client;
-    this.#id = postId;
-    this.#sort = sort;
-    this.#counts = new ReplyCounts(postId);
-    this.#votes = new CastVotes(client, {
-      wanted: (wish) => this.#set(voting(this.#view, wish)),
-      settled: (id, answer) => {
-        this.#set(voteSettled(this.#view, id, answer));
-        if (answer) this.#emitter.emit('vote', answer);
-      },
-      delayed: (vote) => {
-        this.#set(voteDelayed(this.#view, vote.post_id));
-        this.#emitter.emit('voteDelayed', vote);
-      },
-    });
-    this.#pages = new LivePages({
+    super({
       client,
       feed,
       topic: () => `thread:${postId}`,
@@ -135,37 +81,22 @@ export class ThreadStore {
         this.#read({ sort, ...(limit === undefined ? {} : { limit }), cursor, signal }),
       onPage: (page, which, continues) => this.#take(page, which, continues),
       onEvent: (event) => this.#fold(event),
-      onTally: (tally) => this.#set(withTally(this.#view, tally)),
-      onReset: () => this.#removed.clear(),
-      onForget: () => {
-        this.#life += 1;
-        this.#votes.forget();
-        this.#removed.clear();
-      },
-      onReplaced: (seq) => this.#set({ ...emptyView, asOf: seq }),
-      onLive: () => this.#votes.live(),
-      onChange: () => (this.#state = undefined),
     });
-    this.#authors = StoreAuthors.of(client, feed, {
-      pages: this.#pages,
-      life: () => this.#life,
-      asOf: () => this.#view.asOf,
-      fold: (event) => this.#fold(event),
-    });
-    this.#unloaded = this.state;
+    this.#id = postId;
+    this.#sort = sort;
+    this.#counts = new ReplyCounts(postId);
+    this.made();
   }
 
-  get state(): ThreadState {
-    if (this.#state) return this.#state;
-    const pages = this.#pages.state;
+  protected stateOf(pages: PagesState): ThreadState {
     const gone = this.#gone || (pages.page === 'first' && pages.error?.code === 'not_found');
-    const view = gone ? emptyView : this.#view;
+    const view = gone ? emptyView : this.view;
     const root = view.entries.get(this.#id);
     const waiting = this.#tree.flat(
       view,
       view.pending.filter((id) => !this.#deleted.has(id)),
     );
-    this.#state = {
+    return {
       post: root && shown(root),
       replies: this.#tree.of(view, this.#sort, (id) =>
         this.#deleted.has(id) ? this.#counts.living(id) : undefined,
@@ -175,42 +106,20 @@ export class ThreadStore {
       ...pages,
       gone,
     };
-    return this.#state;
   }
-
-  /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
-  readonly getSnapshot = (): ThreadState => this.state;
-
-  /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
-  readonly getServerSnapshot = (): ThreadState => this.#unloaded;
-
-  /**
-   * Listens for a new `state`: called once for changes that happen together, and at most every 200 milliseconds for those by
-   * events. Bound. @returns removes the listener
-   */
-  readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** @returns removes the listener */
   readonly on = <K extends keyof ThreadStoreListeners>(
     name: K,
-    listener: ThreadStoreListeners[K],
-  ): (() => void) => this.#emitter.on(name, listener);
-
-  /** Loads the post and the first page of replies, and follows on from there: see `FeedStore.load`. */
-  readonly load = (): Promise<void> => {
-    this.#votes.open();
-    return this.#pages.load();
-  };
-
-  /** Loads the next page of replies. */
-  readonly loadMore = (): Promise<void> => this.#pages.loadMore();
+    listener: FeedStoreListeners[K],
+  ): (() => void) => this.emitter.on(name, listener);
 
   /** Puts the replies that wait in their places. If they are too many, the thread is read again. */
   readonly reveal = async (): Promise<void> => {
-    const { pending } = this.#view;
-    this.#growth += pending.length;
-    if (pending.length >= MAX_PENDING || this.#growth > MAX_GROWTH) await this.#pages.reload();
-    else this.#set(revealed(this.#view));
+    const { pending } = this.view;
+    this.growth += pending.length;
+    if (pending.length >= MAX_PENDING || this.growth > MAX_GROWTH) await this.pages.reload();
+    else this.set(revealed(this.view));
     this.#track();
   };
 
@@ -220,55 +129,30 @@ export class ThreadStore {
    * @returns whether it was done
    */
   readonly revealSome = (replyIds: readonly number[]): boolean => {
-    const { pending } = this.#view;
+    const { pending } = this.view;
     const wanted = pending.filter((id) => replyIds.includes(id));
-    const growth = this.#growth + wanted.length;
+    const growth = this.growth + wanted.length;
     if (wanted.length === 0 || pending.length >= MAX_PENDING || growth > MAX_GROWTH) return false;
-    this.#growth = growth;
-    this.#set(revealed(this.#view, wanted));
+    this.growth = growth;
+    this.set(revealed(this.view, wanted));
     this.#track();
     return true;
   };
 
   /** Answers the post or one of the replies. It is shown as soon as the server has it. @throws {TidingsError} */
   readonly reply = (postId: number, content: string, options?: CreateOptions): Promise<PostAnswer> =>
-    this.#own(this.#client.posts.reply(postId, { content }, options));
-
-  /** Changes the post or one of the replies, which have no title. @throws {TidingsError} */
-  readonly edit = (postId: number, edit: PostEdit, options?: EditOptions): Promise<PostAnswer> =>
-    this.#own(this.#client.posts.update(postId, edit, options));
+    this.own(this.client.posts.reply(postId, { content }, options));
 
   /** @throws {TidingsError} */
   readonly remove = async (postId: number, options?: EditOptions): Promise<void> => {
-    const life = this.#life;
-    await this.#client.posts.remove(postId, options);
-    if (life !== this.#life || !this.#view.entries.has(postId)) return;
+    const life = this.life;
+    await this.client.posts.remove(postId, options);
+    if (life !== this.life || !this.view.entries.has(postId)) return;
     if (postId === this.#id) this.#end();
     else if (!this.#deleted.has(postId)) {
-      this.#removed.add(postId);
+      this.removed.add(postId);
       this.#hide(postId);
     }
-  };
-
-  /** Votes, or takes the vote back: as `FeedStore.vote`. @throws {TidingsError} */
-  readonly vote = (postId: number, up: boolean): Promise<void> => this.#votes.cast(postId, up);
-
-  /** What became of a vote of the user in another window. */
-  readonly voted = (vote: VoteView): void => {
-    this.#votes.remember(vote);
-    this.#set(withVote(this.#view, vote));
-  };
-
-  /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
-  readonly reconnect = (): void => {
-    this.#pages.reconnect();
-  };
-
-  /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
-  readonly close = (): void => {
-    this.#votes.close();
-    this.#removed.clear();
-    this.#pages.close();
   };
 
   /**
@@ -276,7 +160,7 @@ export class ThreadStore {
    * @throws {TidingsError}
    */
   async #read(options: Parameters<Client['posts']['replies']>[1] & object): Promise<ThreadPage> {
-    const { posts } = this.#client;
+    const { posts } = this.client;
     const page = await posts.replies(this.#id, options);
     if (options.cursor !== undefined) return { ...page, post: undefined };
     const post = await posts.get(this.#id, options.signal ? { signal: options.signal } : {});
@@ -293,17 +177,17 @@ export class ThreadStore {
     which: 'first' | 'next',
     continues: boolean,
   ): () => void {
-    const before = continues ? this.#view : emptyView;
+    const before = continues ? this.view : emptyView;
     const { seq } = position;
     const read = replies.map(asPost);
     if (which === 'first') {
       this.#counts.clear();
       this.#deleted.clear();
-      this.#growth = 0;
+      this.growth = 0;
       this.#gone = false;
       const view = firstPage([...(post ? [post] : []), ...read], seq);
-      this.#view = { ...view, order: read.map(({ id }) => id) };
-    } else this.#view = nextPage(this.#view, read, seq);
+      this.view = { ...view, order: read.map(({ id }) => id) };
+    } else this.view = nextPage(this.view, read, seq);
     const added = replies.filter(({ id }) => this.#counts.parentOf(id) === undefined);
     this.#counts.addPage(
       added.map(({ id, parent_id: parent, replies: living }) => ({
@@ -316,16 +200,10 @@ export class ThreadStore {
     );
     for (const reply of added) {
       if (reply.deleted) this.#deleted.add(reply.id);
-      else if (this.#removed.has(reply.id)) this.#hide(reply.id);
+      else if (this.removed.has(reply.id)) this.#hide(reply.id);
     }
     return () => {
-      const view = remembering(
-        this.#view,
-        before,
-        (id) => this.#pages.tally(id),
-        (id) => this.#votes.known(id),
-      );
-      this.#view = withWishes(view, this.#votes.wishes);
+      this.complete(before);
       this.#track();
     };
   }
@@ -342,43 +220,43 @@ export class ThreadStore {
     const { seq, data } = event;
     const { id, parent_id: parent } = data;
     // Its replies come with it, and no event tells of them.
-    if (id === this.#id && this.#gone) this.#pages.refresh(seq);
+    if (id === this.#id && this.#gone) this.pages.refresh(seq);
     if (data.root_id !== this.#id && id !== this.#id) return;
-    if (this.#removed.has(id)) return;
-    const isNew = event.name === postEvent.added && seq > this.#view.asOf;
+    if (this.removed.has(id)) return;
+    const isNew = event.name === postEvent.added && seq > this.view.asOf;
     if (this.#deleted.has(id)) {
       // A moderator has restored it.
-      const entry = this.#view.entries.get(id);
-      if (isNew && entry && entry.asOf < seq) this.#pages.refresh(seq);
+      const entry = this.view.entries.get(id);
+      if (isNew && entry && entry.asOf < seq) this.pages.refresh(seq);
       return;
     }
-    const known = this.#view.entries.has(id);
-    const own = data.owner_id === this.#pages.userId;
+    const known = this.view.entries.has(id);
+    const own = data.owner_id === this.pages.userId;
     let isShown = true;
     const accepts = () => (isShown = own || id === this.#id || this.#isShown(data.owner_id));
-    const view = withEvent(this.#view, event, { accepts, atOnce: own });
+    const view = withEvent(this.view, event, { accepts, atOnce: own });
     // The counts are the same for everyone, also with replies that are not shown; below one that is restored may be living ones.
-    if (parent && (known || view !== this.#view || !isShown))
+    if (parent && (known || view !== this.view || !isShown))
       this.#counts.know(id, parent, data.replies ?? 0, seq);
     const isPlaced = !parent || !isNew || this.#counts.count(id, parent, 1, seq);
     // With one that is restored deleted ones above it may have come back, of which no event tells.
-    if (!isPlaced && data.version > 1) this.#pages.refresh(seq);
-    this.#set(view);
+    if (!isPlaced && data.version > 1) this.pages.refresh(seq);
+    this.set(view);
     if (own && !known && view.entries.has(id)) this.#grow();
   }
 
   /** Whether replies of somebody are shown: not if the user mutes them. Where that is not known, it is looked up. */
   #isShown(ownerId: number): boolean {
-    const mutes = this.#authors ? this.#authors.mutes(ownerId) : false;
-    if (this.#authors && mutes === undefined) this.#authors.lookUp(ownerId);
+    const mutes = this.authors ? this.authors.mutes(ownerId) : false;
+    if (this.authors && mutes === undefined) this.authors.lookUp(ownerId);
     return mutes === false;
   }
 
   /** To the others a post that is withdrawn is a deleted one; to its owner it is a draft. */
   #foldEnd({ seq }: PostEvent): void {
-    const entry = this.#view.entries.get(this.#id);
+    const entry = this.view.entries.get(this.#id);
     if (!entry || entry.asOf >= seq) return;
-    if (entry.post.owner_id === this.#pages.userId) this.#pages.refresh(seq);
+    if (entry.post.owner_id === this.pages.userId) this.pages.refresh(seq);
     else this.#end();
   }
 
@@ -387,17 +265,17 @@ export class ThreadStore {
     this.#gone = true;
     this.#counts.clear();
     this.#deleted.clear();
-    this.#set({ ...emptyView, asOf: this.#view.asOf });
-    this.#pages.changed();
+    this.set({ ...emptyView, asOf: this.view.asOf });
+    this.pages.changed();
   }
 
   #foldDeletion(event: PostEvent): void {
     const { seq } = event;
     const { id } = event.data;
-    const entry = this.#view.entries.get(id);
-    if (!this.#removed.delete(id) && (this.#deleted.has(id) || seq <= (entry ?? this.#view).asOf)) return;
+    const entry = this.view.entries.get(id);
+    if (!this.removed.delete(id) && (this.#deleted.has(id) || seq <= (entry ?? this.view).asOf)) return;
     // Of one that is not known: nor is it waited for any more.
-    if (!entry) this.#set(withEvent(this.#view, event, { accepts: () => false, atOnce: false }));
+    if (!entry) this.set(withEvent(this.view, event, { accepts: () => false, atOnce: false }));
     this.#delete(id, seq);
   }
 
@@ -407,14 +285,14 @@ export class ThreadStore {
     this.#counts.count(id, undefined, -1, seq);
     // What is below replies that are not loaded is not known.
     const unsure = this.#isUnsureOf(id);
-    const wasShown = this.#view.entries.has(id);
+    const wasShown = this.view.entries.has(id);
     const stays = this.#hide(id);
     if (!stays) {
       this.#counts.forget(id);
       this.#prune(parent);
     }
     // As a deleted one a reply is shown also to those who mute its author.
-    if (unsure || (stays && !wasShown)) this.#pages.refresh(seq);
+    if (unsure || (stays && !wasShown)) this.pages.refresh(seq);
   }
 
   /** Whether it is not known for certain if a deleted reply, or a deleted one above it, is shown, and with which count. */
@@ -431,25 +309,25 @@ export class ThreadStore {
   }
 
   #foldRelation(event: LiveEvent): void {
-    const news = relationNews(event, this.#pages.userId);
-    if (this.#pages.userId === undefined) this.#pages.refreshWhenLive();
+    const news = relationNews(event, this.pages.userId);
+    if (this.pages.userId === undefined) this.pages.refreshWhenLive();
     if (!news || news.relation === 'follow') return;
     if (!news.added) {
-      if (news.seq > this.#view.asOf) this.#pages.refresh(news.seq);
+      if (news.seq > this.view.asOf) this.pages.refresh(news.seq);
       return;
     }
-    for (const id of byAuthor(this.#view, news.userId, news.seq)) {
+    for (const id of byAuthor(this.view, news.userId, news.seq)) {
       // The counts are the same for everyone.
-      if (id !== this.#id) this.#set(without(this.#view, id));
+      if (id !== this.#id) this.set(without(this.view, id));
     }
   }
 
   /** @returns whether a deleted reply stays, since there are others below it */
   #hide(id: number): boolean {
     const stays = this.#counts.living(id) > 0;
-    const entry = this.#view.entries.get(id);
+    const entry = this.view.entries.get(id);
     if (stays) this.#deleted.add(id);
-    if (entry) this.#set(stays ? withEntry(this.#view, { ...entry }) : without(this.#view, id));
+    if (entry) this.set(stays ? withEntry(this.view, { ...entry }) : without(this.view, id));
     return stays;
   }
 
@@ -460,45 +338,39 @@ export class ThreadStore {
       const parent = this.#counts.parentOf(id);
       this.#deleted.delete(id);
       this.#counts.forget(id);
-      this.#set(without(this.#view, id));
+      this.set(without(this.view, id));
       id = parent;
     }
   }
 
   /** Shows a post of the user as the server has answered with it. @throws {TidingsError} */
-  async #own(asked: Promise<PostAnswer>): Promise<PostAnswer> {
-    const life = this.#life;
+  protected async own(asked: Promise<PostAnswer>): Promise<PostAnswer> {
+    const life = this.life;
     const post = await asked;
-    if (life !== this.#life || this.#gone) return post;
-    const known = this.#view.entries.has(post.id);
-    if (post.parent_id) this.#counts.know(post.id, post.parent_id, 0, this.#view.asOf);
-    this.#set(withOwn(this.#view, post));
+    if (life !== this.life || this.#gone) return post;
+    const known = this.view.entries.has(post.id);
+    if (post.parent_id) this.#counts.know(post.id, post.parent_id, 0, this.view.asOf);
+    this.set(withOwn(this.view, post));
     if (!known) this.#grow();
     this.#track();
     return post;
   }
 
   #grow(): void {
-    this.#growth += 1;
-    if (this.#growth > MAX_GROWTH && !this.#pages.loading) void this.#pages.reload();
+    this.growth += 1;
+    if (this.growth > MAX_GROWTH && !this.pages.loading) void this.pages.reload();
   }
 
   /** Follows the tallies of the post and of the first replies. */
   #track(): void {
-    const { order } = this.#view;
+    const { order } = this.view;
     const wanted = new Set([this.#id, ...order.slice(0, TRACKED).filter((id) => !this.#deleted.has(id))]);
     for (const [id, release] of this.#tracked) {
       if (wanted.has(id)) continue;
       this.#tracked.delete(id);
       release();
     }
-    for (const id of wanted) if (!this.#tracked.has(id)) this.#tracked.set(id, this.#pages.track(id));
-  }
-
-  #set(view: FeedView): void {
-    if (view === this.#view) return;
-    this.#view = view;
-    this.#pages.changed();
+    for (const id of wanted) if (!this.#tracked.has(id)) this.#tracked.set(id, this.pages.track(id));
   }
 }
 
