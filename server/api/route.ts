@@ -90,8 +90,10 @@ export interface RouteSpec<
   path: string;
   summary: string;
   description?: string;
-  tag: string;
-  access: A;
+  /** The group that the documents have it in, where it is not that of the routes around it. */
+  tag?: string;
+  /** `user` unless it is said. */
+  access?: A;
   /** What an API key must be allowed to. Without it no key is let in. */
   scope?: Scope;
   /** A role that the user must have. It is asked for after the input, as everything that is looked up. */
@@ -128,10 +130,13 @@ export type Route<C = never> = RouteSpec<
   Joi.AnySchema | undefined,
   Joi.AnySchema | undefined,
   Access
->;
+> & { tag: string; access: Access };
 
-/** States routes that use a `C`; their only work is to infer each handler's types from the schemas. */
-export function routesOf<C>() {
+/**
+ * States routes that use a `C`, and infers each handler's types from the schemas.
+ * @param tag the group that the documents have them in
+ */
+export function routesOf<C>(tag: string) {
   return <
     P extends Joi.AnySchema | undefined = undefined,
     Q extends Joi.AnySchema | undefined = undefined,
@@ -139,7 +144,7 @@ export function routesOf<C>() {
     A extends Access = 'user',
   >(
     spec: RouteSpec<C, P, Q, B, A>,
-  ): Route<C> => spec;
+  ): Route<C> => ({ tag, access: 'user', ...spec });
 }
 
 /** The media types that the body of a route may have. */

@@ -16,7 +16,7 @@ import { beginSecondFactor, confirmSecondFactor, endSecondFactor, secondFactor }
 /** RFC 6749, 5.1: no cache may keep an answer that holds tokens. */
 const tokensOnce = (tokens: Tokens) => new Reply(tokens, { headers: { 'Cache-Control': 'no-store' } });
 
-const route = routesOf<AuthContext>();
+const route = routesOf<AuthContext>('Sessions');
 
 export const authRoutes = [
   route({
@@ -25,7 +25,6 @@ export const authRoutes = [
     summary: 'Log in',
     description:
       'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`. An account with a second factor needs `otp` too: without it, after the right password, the answer is a 403 with `type` `otp_required`, and for a wrong or used code `otp_invalid`. After too many wrong passwords for one account, or ten wrong codes in a day, further attempts get a 429, whatever address they come from; those from an address of a recent login to the account are counted apart. Recovery codes are still good then. A 503 says, too, that the code of an app cannot be checked at the moment.',
-    tag: 'Sessions',
     access: 'anyone',
     limit: 'login',
     body: schemas.login,
@@ -48,7 +47,6 @@ export const authRoutes = [
     summary: 'Exchange a refresh token for a new pair of tokens',
     description:
       'Each refresh token works once. If the response was lost, send the same token again: for 30 seconds it returns the same new refresh token, unless that one has been used. Reuse after that ends the session. Requests are limited per session and user; only those with tokens that are not signed by the service are limited per address.',
-    tag: 'Sessions',
     access: 'anyone',
     body: schemas.refresh,
     answers: { 200: schemas.tokens, ...problems(401, 403, 422, 429) },
@@ -61,7 +59,6 @@ export const authRoutes = [
     summary: 'Ask for a mail with a link to a new password',
     description:
       'The answer is the same, in text and in time, whether or not an account has this address; the mail follows. An account is sent three of them an hour at most, and the newest link is the one that works, for 30 minutes. Where the service sends no mail it is a 403 with `type` `no_mail`: the operator can make a link.',
-    tag: 'Sessions',
     access: 'anyone',
     limit: 'forgot',
     body: schemas.forgotPassword,
@@ -77,7 +74,6 @@ export const authRoutes = [
     summary: 'Choose a new password with the link of a mail',
     description:
       'The token works once, and is not used by a password that is refused (422). All sessions of the user end, and their connections on every node. Log in with the new password next.',
-    tag: 'Sessions',
     access: 'anyone',
     limit: 'login',
     body: schemas.resetPassword,
@@ -92,8 +88,6 @@ export const authRoutes = [
     path: '/logout',
     summary: 'End this session',
     description: 'Its tokens stop working and its sockets are closed, on every node.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'write',
     answers: { 204: 'The session has ended.', 401: problem },
     handle: ({ ctx, user, requester }) => commands.logOut(ctx, user, requester),
@@ -103,8 +97,6 @@ export const authRoutes = [
     path: '/logout/all',
     summary: 'End all sessions of this user',
     description: 'Ends the sessions on all devices, including this one.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'write',
     answers: { 204: 'All sessions have ended.', 401: problem },
     handle: ({ ctx, user, requester }) => commands.logOutEverywhere(ctx, user, requester),
@@ -114,8 +106,6 @@ export const authRoutes = [
     path: '/users/me/totp',
     summary: 'Whether your logins ask for a code',
     description: 'And how many recovery codes are left.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'read',
     answers: { 200: schemas.secondFactor, ...problems(401, 429) },
     handle: ({ ctx, user, requester }) => secondFactor(ctx, user, requester),
@@ -126,8 +116,6 @@ export const authRoutes = [
     summary: 'Set up an authenticator app',
     description:
       'A new secret for an app that makes codes (TOTP, RFC 6238: SHA-1, six digits, 30 seconds). Logins ask for a code only after `POST /users/me/totp/confirm`; until then this can be repeated.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'login',
     body: schemas.passwordAgain,
     answers: { 201: schemas.totpSetup, ...problems(401, 403, 409, 422, 429) },
@@ -139,8 +127,6 @@ export const authRoutes = [
     summary: 'Have logins ask for a code',
     description:
       'Takes effect with one right code of the app. The answer has ten recovery codes, each good for one login without the app. Sessions that have begun go on.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'login',
     body: schemas.confirmTotp,
     answers: { 200: schemas.recoveryCodes, ...problems(401, 403, 404, 422, 429) },
@@ -153,8 +139,6 @@ export const authRoutes = [
     path: '/users/me/totp',
     summary: 'Have logins ask for no code',
     description: 'Needs the password. The secret and the recovery codes are deleted.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'login',
     body: schemas.passwordAgain,
     answers: { 204: 'Logins ask for no code.', ...problems(401, 403, 404, 422, 429) },
@@ -165,8 +149,6 @@ export const authRoutes = [
     path: '/sessions',
     summary: 'Your sessions',
     description: 'One for each login that has not ended, the newest first.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'read',
     query: schemas.listSessions,
     answers: { 200: schemas.sessions, ...problems(401, 422, 429) },
@@ -182,8 +164,6 @@ export const authRoutes = [
     summary: 'End one of your sessions',
     description:
       'As on a device that was lost: its tokens stop working and its connections are closed, on every node; your other sessions continue.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'write',
     params: schemas.sessionParams,
     answers: { 204: 'The session has ended.', ...problems(401, 404, 422, 429) },
@@ -195,7 +175,6 @@ export const authRoutes = [
     summary: 'Begin a login with the OpenID provider',
     description:
       'Where `GET /` names one in `oidc`; elsewhere it is a 404. Keep `secret` in the browser and send it to `authorization_url`. The provider sends it back to `GET /login/oidc/callback`, and that to the page that began, which finishes with `POST /login/oidc/finish` within ten minutes, on any node.',
-    tag: 'Sessions',
     access: 'anyone',
     limit: 'login',
     body: schemas.beginOidc,
@@ -208,7 +187,6 @@ export const authRoutes = [
     summary: 'Where the OpenID provider sends a browser back to',
     description:
       'The redirect URI to register with the provider. It does nothing with the answer: it sends the browser on to the page that began, with the answer behind `#oidc=`, so that no further request line has it. Only the browser with the `secret` of the login can use it.',
-    tag: 'Sessions',
     access: 'anyone',
     limit: 'read',
     // The provider's answer, which is sent on as it is.
@@ -227,7 +205,6 @@ export const authRoutes = [
     summary: 'Finish a login with the OpenID provider',
     description:
       'Answers as `POST /login`. Something more may be needed: the answer is then a 403 whose `type` says what, and the same call with it follows. `otp_required`: a code, of an account with a second factor. `username_required`: there is no account yet; `suggestion` is what the provider calls you, or `null`. `link_required`: the password of the account with this address, since it is not verified on both sides that it is yours. If both sides have verified it, the account is linked at once; one whose address was never verified here loses its password and sessions. `oidc_refused`: begin again. A login works once and in the browser that began it; anything else is a 401.',
-    tag: 'Sessions',
     access: 'anyone',
     limit: 'login',
     body: schemas.finishOidc,
@@ -243,8 +220,6 @@ export const authRoutes = [
     path: '/users/me/identities',
     summary: 'The identities that you can log in with',
     description: 'Who you are at the OpenID provider: at most ten.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'read',
     answers: { 200: schemas.identities, ...problems(401, 429) },
     handle: ({ ctx, user, requester }) => identitiesOf(ctx, user, requester),
@@ -255,8 +230,6 @@ export const authRoutes = [
     summary: 'Begin to link an identity with your account',
     description:
       'As `POST /login/oidc`, for an account that exists. Finish with `POST /users/me/identities`.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'login',
     body: schemas.beginLink,
     answers: { 201: schemas.begunLogin, ...problems(401, 403, 404, 422, 429) },
@@ -268,8 +241,6 @@ export const authRoutes = [
     summary: 'Link the identity that the browser came back with',
     description:
       'From now on you can log in with it. You are sent a mail. An identity of another account is a 409.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'credential',
     body: schemas.finishLink,
     answers: { 201: schemas.identity, ...problems(401, 403, 404, 409, 422, 429) },
@@ -280,8 +251,6 @@ export const authRoutes = [
     path: '/users/me/identities/:id',
     summary: 'Unlink an identity',
     description: 'Sessions that have begun with it go on. The only way to log in to the account is a 409.',
-    tag: 'Sessions',
-    access: 'user',
     limit: 'login',
     params: schemas.identityParams,
     body: schemas.passwordAgain,
@@ -295,7 +264,6 @@ export const authRoutes = [
     summary: 'Your API keys',
     description: 'Those that have not expired, the newest first. The keys themselves are not shown again.',
     tag: 'API keys',
-    access: 'user',
     limit: 'read',
     answers: { 200: schemas.apiKeys, ...problems(401, 403, 429) },
     handle: ({ ctx, user, requester }) => apiKeys(ctx, user, requester),
@@ -306,7 +274,6 @@ export const authRoutes = [
     summary: 'Make an API key',
     description: `For a program: sent as an access token is, also in the handshake of a socket. A user has ${MAX_KEYS} at most. A new password and \`POST /logout/all\` end your keys with your sessions.`,
     tag: 'API keys',
-    access: 'user',
     limit: 'credential',
     body: schemas.createKey,
     answers: { 201: schemas.newApiKey, ...problems(401, 403, 409, 422, 429) },
@@ -319,7 +286,6 @@ export const authRoutes = [
     summary: 'Revoke one of your API keys',
     description: 'It stops working and its connections are closed, on every node.',
     tag: 'API keys',
-    access: 'user',
     limit: 'write',
     params: schemas.keyParams,
     answers: { 204: 'The key has been revoked.', ...problems(401, 403, 404, 422, 429) },

@@ -7,14 +7,12 @@ import * as queries from './queries.ts';
 import { reportPost, reportUser } from './reports.ts';
 import * as schemas from './schemas.ts';
 
-const route = routesOf<ModerationContext>();
+const route = routesOf<ModerationContext>('Moderation');
 
 const ofReport = {
   method: 'put',
   description:
     'Moderators are told. One report of a user for each target: a second one takes the place of the first, until the case is resolved.',
-  tag: 'Moderation',
-  access: 'user',
   scope: 'write',
   limit: 'report',
   params: schemas.reportParams,
@@ -41,8 +39,6 @@ export const moderationRoutes = [
     summary: 'What was reported',
     description:
       'For moderators: the newest first, each with its newest reports and the post as it is. An action on the post or the user resolves its case, and `dismiss` does so without one.',
-    tag: 'Moderation',
-    access: 'user',
     scope: 'moderate',
     role: 'moderator',
     limit: 'read',
@@ -60,8 +56,6 @@ export const moderationRoutes = [
     summary: 'Act on a post or on a user',
     description:
       'For moderators. Nobody acts on themselves or on a higher role, and moderators not on moderators. The answer is its entry in the audit log. The user, or the owner of the post, is notified, and so are those who reported it.',
-    tag: 'Moderation',
-    access: 'user',
     scope: 'moderate',
     role: 'moderator',
     limit: 'write',
@@ -75,8 +69,6 @@ export const moderationRoutes = [
     summary: 'The audit log',
     description:
       'For moderators: what moderators and the operator did, the newest first. No entry is ever changed or deleted.',
-    tag: 'Moderation',
-    access: 'user',
     scope: 'moderate',
     role: 'moderator',
     limit: 'read',

@@ -6,7 +6,7 @@ import type { NotificationContext } from './context.ts';
 import * as queries from './queries.ts';
 import * as schemas from './schemas.ts';
 
-const route = routesOf<NotificationContext>();
+const route = routesOf<NotificationContext>('Notifications');
 
 export const notificationRoutes = [
   route({
@@ -15,8 +15,6 @@ export const notificationRoutes = [
     summary: 'Your notifications',
     description:
       'The newest first, with how many are unread. Of each user the newest thousand are kept. Live they come as events, on all of your devices.',
-    tag: 'Notifications',
-    access: 'user',
     scope: 'read',
     limit: 'read',
     query: schemas.listNotifications,
@@ -41,8 +39,6 @@ export const notificationRoutes = [
     summary: 'Mark your notifications as read (idempotent)',
     description:
       'On all of your devices. Only what you have seen: those whose `rev` is at most `up_to`. What was added or renewed since stays unread.',
-    tag: 'Notifications',
-    access: 'user',
     scope: 'write',
     limit: 'write',
     body: schemas.markRead,

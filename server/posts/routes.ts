@@ -32,7 +32,7 @@ function tagged(post: PostAnswer, headers: Record<string, string> = {}): Reply {
   return new Reply(new Json(json), { headers: { ...headers, ETag: entityTag(post.version, json) } });
 }
 
-const route = routesOf<PostContext>();
+const route = routesOf<PostContext>('Posts');
 
 export const postRoutes = [
   route({
@@ -42,7 +42,6 @@ export const postRoutes = [
     description:
       'Published posts and your own drafts, newest first, by votes or by rank. To continue live without a gap, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`. A user may run four searches, or requests for pages beyond the thousandth post, at once. ' +
       `${withoutAccount} Home and drafts need a token.`,
-    tag: 'Posts',
     access: 'reader',
     scope: 'read',
     limit: 'read',
@@ -76,8 +75,6 @@ export const postRoutes = [
     path: '/posts',
     summary: 'Publish a post, or write a draft',
     description: `Every client receives a published post as \`${postEvent.added}\`.`,
-    tag: 'Posts',
-    access: 'user',
     scope: 'write',
     needsVerifiedEmail: true,
     limit: 'write',
@@ -101,7 +98,6 @@ export const postRoutes = [
     path: '/posts/:id',
     summary: 'One post',
     description: `Another's draft is a 404, like a post that does not exist. ${withoutAccount}`,
-    tag: 'Posts',
     access: 'reader',
     scope: 'read',
     limit: 'read',
@@ -128,8 +124,6 @@ export const postRoutes = [
     path: '/posts/:id',
     summary: 'Replace a post',
     description: 'All fields at once; only its owner may. Of a reply that is `content` alone.',
-    tag: 'Posts',
-    access: 'user',
     scope: 'write',
     needsVerifiedEmail: true,
     limit: 'write',
@@ -151,8 +145,6 @@ export const postRoutes = [
     summary: 'Change parts of a post; publish or withdraw it',
     description:
       'What the body does not name stays as it is; only its owner may. A reply has neither a title nor drafts. A post that is withdrawn or published takes its thread along: meanwhile its replies are a 404 for all others.',
-    tag: 'Posts',
-    access: 'user',
     scope: 'write',
     needsVerifiedEmail: true,
     limit: 'write',
@@ -173,8 +165,6 @@ export const postRoutes = [
     path: '/posts/:id',
     summary: 'Delete a post with its votes',
     description: `Every client receives \`${postEvent.removed}\`; only its owner may. A post takes its thread along. A reply with replies below it stays in the list of its thread, without text and owner.`,
-    tag: 'Posts',
-    access: 'user',
     scope: 'write',
     limit: 'write',
     params: schemas.postParams,
@@ -188,8 +178,6 @@ export const postRoutes = [
     path: '/posts/:id/replies',
     summary: 'Reply to a post or to a reply',
     description: `Every client receives \`${postEvent.added}\`, with \`parent_id\` and \`root_id\`. Another's draft, and a post of a thread that was withdrawn, is a 404; a deleted reply, and one that is fifty replies deep, a 409.`,
-    tag: 'Posts',
-    access: 'user',
     scope: 'write',
     needsVerifiedEmail: true,
     limit: 'write',
@@ -216,7 +204,6 @@ export const postRoutes = [
     description:
       'Flat, at whatever depth, each with `parent_id` and `depth`. A deleted reply with living ones below it is there without text and owner. Replies of authors who are hidden from you are left out. To continue live without a gap, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`. ' +
       withoutAccount,
-    tag: 'Posts',
     access: 'reader',
     scope: 'read',
     limit: 'read',

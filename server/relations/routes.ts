@@ -7,7 +7,7 @@ import * as queries from './queries.ts';
 import * as schemas from './schemas.ts';
 import type { RelationKind } from '../topics/event-type.ts';
 
-const route = routesOf<RelationContext>();
+const route = routesOf<RelationContext>('Relations');
 
 /** How the documents tell of setting one and of ending it. */
 const told: Record<RelationKind, { set: string; aboutSet: string; end: string; aboutEnd: string }> = {
@@ -39,8 +39,6 @@ const changes = (['follow', 'block', 'mute'] as const).flatMap((kind) => [
     path: `/users/:id/${kind}`,
     summary: told[kind].set,
     description: told[kind].aboutSet,
-    tag: 'Relations',
-    access: 'user',
     scope: 'write',
     limit: 'write',
     params: schemas.relationParams,
@@ -56,8 +54,6 @@ const changes = (['follow', 'block', 'mute'] as const).flatMap((kind) => [
     path: `/users/:id/${kind}`,
     summary: told[kind].end,
     description: told[kind].aboutEnd,
-    tag: 'Relations',
-    access: 'user',
     scope: 'write',
     limit: 'write',
     params: schemas.relationParams,
@@ -74,8 +70,6 @@ const publicLists = (['followers', 'following'] as const).map((list) =>
     path: `/users/:id/${list}`,
     summary: list === 'followers' ? 'Who follows a user' : 'Whom a user follows',
     description: 'The newest first.',
-    tag: 'Relations',
-    access: 'user',
     scope: 'read',
     limit: 'read',
     params: schemas.relationParams,
@@ -97,8 +91,6 @@ const ownLists = (['blocks', 'mutes'] as const).map((list) =>
     path: `/users/me/${list}`,
     summary: list === 'blocks' ? 'Whom you block' : 'Whom you mute',
     description: 'The newest first. Nobody else can read it.',
-    tag: 'Relations',
-    access: 'user',
     scope: 'read',
     limit: 'read',
     query: schemas.listQuery(list),

@@ -24,7 +24,7 @@ function tagged(account: OwnUser, headers: Record<string, string> = {}): Reply {
 const aboutProfile =
   'What everyone may see of a user. With an access token also what you are to them; whether they block you is told to nobody. A token that is not valid is a 401.';
 
-const route = routesOf<UserContext>();
+const route = routesOf<UserContext>('Users');
 
 export const userRoutes = [
   route({
@@ -33,7 +33,6 @@ export const userRoutes = [
     summary: 'Sign up',
     description:
       'Does not log in: send `POST /login` next. Where the service sends mail, a link that verifies the address is on its way, unless the address was sent six of them in the last hour. `sign_up` of `GET /` says who may sign up: anyone (`open`), those with an invitation of the operator (`invite`), or nobody (`closed`). Both refusals are a 403 with a `type` of their own.',
-    tag: 'Users',
     access: 'anyone',
     limit: 'signup',
     body: schemas.signUp,
@@ -49,8 +48,6 @@ export const userRoutes = [
     path: '/users/me',
     summary: 'Your own account',
     description: 'With the e-mail address, which nobody else is shown.',
-    tag: 'Users',
-    access: 'user',
     scope: 'read',
     limit: 'read',
     headers: readPreconditions,
@@ -69,8 +66,6 @@ export const userRoutes = [
     summary: 'Change your account',
     description:
       'A new e-mail address or password needs the current password. A new address is in `pending_email`, and counts once it is proved with the link that is sent to it (`POST /email/verify`); the old one is told, with a link to undo it. Whether another account has it shows at the proof alone. Your own address in place of a new one ends the change. Where the service sends no mail, a new address counts at once, and a taken one is a 409. A new password ends all other sessions, and a change of the address that waits. A new name sends an event for each of your posts, so ten changes an hour are allowed; with thousands of posts the last events may follow the response.',
-    tag: 'Users',
-    access: 'user',
     limit: 'login',
     body: schemas.editUser,
     headers: tagPreconditions,
@@ -102,8 +97,6 @@ export const userRoutes = [
     summary: 'Delete your account with your posts and votes',
     description:
       'All sessions end, and every client receives a deletion event for each published post and the changed tallies. The account, its name and its posts leave every list at once; with tens of thousands of posts or votes the last events and tallies may follow the response, which is then a 202.',
-    tag: 'Users',
-    access: 'user',
     limit: 'login',
     body: schemas.deleteUser,
     headers: tagPreconditions,
@@ -123,8 +116,6 @@ export const userRoutes = [
     summary: 'Have the link that verifies your e-mail address sent again',
     description:
       'To the new address that waits, or else to the one that you have. You are sent three of them an hour at most, an address six, and the newest link is the one that works, for 24 hours. If there is nothing to verify it is a 409; where the service sends no mail, a 403 with `type` `no_mail`.',
-    tag: 'Users',
-    access: 'user',
     limit: 'write',
     answers: { 202: 'A mail with a link is on its way.', ...problems(401, 403, 409, 429) },
     handle: ({ ctx, user, requester, req, res }) =>
@@ -136,7 +127,6 @@ export const userRoutes = [
     summary: 'Prove an e-mail address with the link of a mail',
     description:
       'The token works once. A new address takes the place of the old one; if another account has it by now it is a 409.',
-    tag: 'Users',
     access: 'anyone',
     limit: 'login',
     body: schemas.verifyEmail,
@@ -149,7 +139,6 @@ export const userRoutes = [
     summary: 'Undo a change of the e-mail address with the link of a mail',
     description:
       'With the token that the old address was sent, once and for seven days; if that was never verified, until the new one is proved. A change that waits is ended. After it was proved the old address is put back, all sessions and the password end, and the old address is sent a link to a new password.',
-    tag: 'Users',
     access: 'anyone',
     limit: 'login',
     body: schemas.undoEmail,
@@ -161,7 +150,6 @@ export const userRoutes = [
     path: '/users/by-name/:username',
     summary: 'A public profile, by name',
     description: aboutProfile,
-    tag: 'Users',
     access: 'optional',
     scope: 'read',
     limit: 'read',
@@ -182,7 +170,6 @@ export const userRoutes = [
     path: '/users/:id',
     summary: 'A public profile',
     description: aboutProfile,
-    tag: 'Users',
     access: 'optional',
     scope: 'read',
     limit: 'read',

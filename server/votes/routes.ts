@@ -5,7 +5,7 @@ import * as commands from './commands.ts';
 import type { VoteContext } from './context.ts';
 import * as schemas from './schemas.ts';
 
-const route = routesOf<VoteContext>();
+const route = routesOf<VoteContext>('Votes');
 
 export const voteRoutes = [
   route({
@@ -14,8 +14,6 @@ export const voteRoutes = [
     summary: 'Vote for a post (dir 1) or take the vote back (dir 0)',
     description:
       'Voting a second time is a 409, and taking back a vote that is not there a 404. `PUT` and `DELETE /posts/{id}/vote` may be repeated. Votes for one post from one address are limited per hour: more are a 429. A vote for a post of somebody who blocks you, or whom you block, is a 403.',
-    tag: 'Votes',
-    access: 'user',
     scope: 'write',
     limit: 'write',
     body: schemas.castVote,
@@ -32,8 +30,6 @@ export const voteRoutes = [
     summary: 'Vote for a post (idempotent)',
     description:
       'Repeating the request is no error. Votes for one post from one address are limited per hour: more are a 429. A vote for a post of somebody who blocks you, or whom you block, is a 403.',
-    tag: 'Votes',
-    access: 'user',
     scope: 'write',
     limit: 'write',
     params: postParams,
@@ -46,8 +42,6 @@ export const voteRoutes = [
     path: '/posts/:id/vote',
     summary: 'Take a vote back (idempotent)',
     description: 'Repeating the request is no error.',
-    tag: 'Votes',
-    access: 'user',
     scope: 'write',
     limit: 'write',
     params: postParams,

@@ -6,17 +6,14 @@ import type { WebhookContext } from './context.ts';
 import { failures, webhook, webhooks } from './queries.ts';
 import * as schemas from './schemas.ts';
 
-const route = routesOf<WebhookContext>();
+const route = routesOf<WebhookContext>('Webhooks');
 
 /** No cache may keep an answer with a secret. */
 const once = (answer: object, headers: Record<string, string> = {}) =>
   new Reply(answer, { headers: { 'Cache-Control': 'no-store', ...headers } });
 
-const of = { tag: 'Webhooks', access: 'user' } as const;
-
 export const webhookRoutes = [
   route({
-    ...of,
     method: 'get',
     path: '/users/me/webhooks',
     summary: 'Your webhooks',
@@ -26,7 +23,6 @@ export const webhookRoutes = [
     handle: ({ ctx, user, requester }) => webhooks(ctx, user, requester),
   }),
   route({
-    ...of,
     method: 'post',
     path: '/users/me/webhooks',
     summary: 'Make a webhook',
@@ -41,7 +37,6 @@ export const webhookRoutes = [
     },
   }),
   route({
-    ...of,
     method: 'get',
     path: '/users/me/webhooks/:id',
     summary: 'One of your webhooks',
@@ -52,7 +47,6 @@ export const webhookRoutes = [
     handle: ({ ctx, user, params, requester }) => webhook(ctx, user, requester, params.id),
   }),
   route({
-    ...of,
     method: 'patch',
     path: '/users/me/webhooks/:id',
     summary: 'Change, pause or resume a webhook',
@@ -69,7 +63,6 @@ export const webhookRoutes = [
     },
   }),
   route({
-    ...of,
     method: 'delete',
     path: '/users/me/webhooks/:id',
     summary: 'Delete a webhook',
@@ -80,7 +73,6 @@ export const webhookRoutes = [
     handle: ({ ctx, user, params, requester }) => commands.deleteWebhook(ctx, user, params.id, requester),
   }),
   route({
-    ...of,
     method: 'post',
     path: '/users/me/webhooks/:id/secret',
     summary: 'Give a webhook another secret',
@@ -94,7 +86,6 @@ export const webhookRoutes = [
       once(await commands.rotateSecret(ctx, user, params.id, requester, body.password)),
   }),
   route({
-    ...of,
     method: 'post',
     path: '/users/me/webhooks/:id/ping',
     summary: 'Try a webhook',
@@ -106,7 +97,6 @@ export const webhookRoutes = [
     handle: ({ ctx, user, params, requester }) => commands.pingWebhook(ctx, user, params.id, requester),
   }),
   route({
-    ...of,
     method: 'post',
     path: '/users/me/webhooks/:id/replay',
     summary: 'Continue after another position',
@@ -119,7 +109,6 @@ export const webhookRoutes = [
       commands.replayWebhook(ctx, user, params.id, requester, body),
   }),
   route({
-    ...of,
     method: 'get',
     path: '/users/me/webhooks/:id/failures',
     summary: 'What failed last',
