@@ -1,5 +1,5 @@
-import { literal, Op, type Transaction } from 'sequelize';
-import { Revocation, Session } from '../../models/index.ts';
+import type { Transaction } from 'sequelize';
+import { select } from '../database/select.ts';
 import type { EndOfSessions } from '../identity.ts';
 
 /**
@@ -26,22 +26,25 @@ export class Revocations {
       exceptSessionId: only.exceptSessionId ?? null,
       code: only.code ?? null,
     };
-    const [ended] = await Session.update(
-      { revokedAt: literal('clock_timestamp()') },
-      {
-        transaction: tx,
-        where: {
-          userId,
-          revokedAt: null,
-          ...(only.sessionId === undefined ? {} : { id: only.sessionId }),
-          ...(only.exceptSessionId === undefined ? {} : { id: { [Op.ne]: only.exceptSessionId } }),
-        },
-      },
+    const ended = await select(
+      tx,
+      `update sessions set revoked_at = clock_timestamp()
+       where user_id = $1 and revoked_at is null and id = coalesce($2, id) and id is distinct from $3 returning 1`,
+      userId,
+      end.sessionId,
+      end.exceptSessionId,
     );
-    await Revocation.create({ ...end }, { transaction: tx });
+    await select(
+      tx,
+      'insert into revocations (user_id, session_id, except_session_id, code) values ($1, $2, $3, $4)',
+      userId,
+      end.sessionId,
+      end.exceptSessionId,
+      end.code,
+    );
     tx.afterCommit(() => {
       for (const listener of this.#listeners) listener(end);
     });
-    return ended > 0;
+    return ended.length > 0;
   }
 }
