@@ -14,29 +14,23 @@ export interface WokenLoopOptions {
 }
 
 /** Takes what waits in the database, one thing after the other: at once when it is woken, and from time to time. */
-export class WokenLoop {
+export class WokenLoop extends Loop {
   readonly #options: WokenLoopOptions;
   readonly #pause = new Pause();
-  readonly #loop: Loop;
   #woken = false;
 
   constructor(options: WokenLoopOptions) {
+    super({ work: () => this.#work(), pause: () => 0, onFailed: options.onFailed });
     this.#options = options;
-    this.#loop = new Loop({ work: () => this.#work(), pause: () => 0, onFailed: options.onFailed });
   }
 
-  /** @param after milliseconds */
-  start(after = 0): void {
-    this.#loop.start(after);
-  }
-
-  /** Resolves when what is in progress has ended. */
-  async stop(): Promise<void> {
-    const stopped = this.#loop.stop();
+  override async stop(): Promise<void> {
+    const stopped = super.stop();
     this.#pause.end();
     await stopped;
   }
 
+  /** Something of this process waits. */
   wake(): void {
     this.#woken = true;
     this.#pause.end();
@@ -44,13 +38,13 @@ export class WokenLoop {
 
   async #work(): Promise<void> {
     const { next, may = () => true, window = 0, every } = this.#options;
-    const collect = () => (window > 0 ? this.#loop.sleep(window) : undefined);
+    const collect = () => (window > 0 ? this.sleep(window) : undefined);
     try {
       if (this.#woken) await collect();
       this.#woken = false; // before reading: what is committed meanwhile must still wake us
-      while (!this.#loop.signal.aborted && may() && (await next())) await collect();
+      while (!this.signal.aborted && may() && (await next())) await collect();
     } finally {
-      if (!this.#woken && !this.#loop.signal.aborted) await this.#pause.for(about(every));
+      if (!this.#woken && !this.signal.aborted) await this.#pause.for(about(every));
     }
   }
 }

@@ -14,28 +14,23 @@ const AT_ONCE = 500;
 const MAX_WAITING = 10_000;
 
 /** Writes when sessions were used last: soon afterwards, for many at once, so that no request waits for it. */
-export class LastSeen {
+export class LastSeen extends Loop {
   readonly #db: DatabaseShare;
   readonly #mayWrite: () => boolean;
   readonly #seen = new Set<string>();
-  readonly #loop: Loop;
 
   /**
    * @param mayWrite asked before each statement: while no write may be sent to the database none is
    * @param onFailed told of what is tried again
    */
   constructor(db: DatabaseShare, mayWrite: () => boolean, onFailed: (error: unknown) => void) {
+    super({ work: () => this.#write(), pause: () => about(INTERVAL), onFailed });
     this.#db = db;
     this.#mayWrite = mayWrite;
-    this.#loop = new Loop({ work: () => this.#write(), pause: () => about(INTERVAL), onFailed });
   }
 
-  start(): void {
-    this.#loop.start(about(INTERVAL));
-  }
-
-  async stop(): Promise<void> {
-    await this.#loop.stop();
+  override start(): void {
+    super.start(about(INTERVAL));
   }
 
   /** A session has been used. */
@@ -44,7 +39,7 @@ export class LastSeen {
   }
 
   async #write(): Promise<void> {
-    while (this.#seen.size > 0 && this.#mayWrite() && !this.#loop.signal.aborted) {
+    while (this.#seen.size > 0 && this.#mayWrite() && !this.signal.aborted) {
       const sessions = [...this.#seen].slice(0, AT_ONCE);
       // A locked row is being refreshed, which writes the same, or is ending.
       await this.#db.query(

@@ -21,31 +21,21 @@ export interface ResetRequestsOptions {
  * Requests for a new password. A request only notes the address that it names, so its answer takes as long for one that
  * is nobody's; any node looks for the account afterwards, and writes the mail in the transaction that deletes the note.
  */
-export class ResetRequests {
+export class ResetRequests extends WokenLoop {
   readonly #mails: Outbox;
-  readonly #loop: WokenLoop;
 
   constructor({ db, mails, mayWrite, onFailed }: ResetRequestsOptions) {
-    this.#mails = mails;
-    this.#loop = new WokenLoop({
+    super({
       next: () => db.transaction((tx) => this.#takeNext(tx)),
       may: mayWrite,
       every: LOOK,
       onFailed,
     });
+    this.#mails = mails;
   }
 
-  start(): void {
-    if (this.#mails.enabled) this.#loop.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#loop.stop();
-  }
-
-  /** A request of this node is committed. */
-  wake(): void {
-    this.#loop.wake();
+  override start(): void {
+    if (this.#mails.enabled) super.start();
   }
 
   /** @returns whether there was one */

@@ -25,20 +25,20 @@ const tryLock = (table: string) => `
   lock table ${table} in row exclusive mode; commit`;
 
 /** Monitors whether another session locks what requests write to, for longer than these wait for it. */
-export class LockMonitor {
+export class LockMonitor extends Loop {
   readonly #pool: pg.Pool;
   readonly #log: Logger;
   #locked: string | undefined;
   /** The connection that waits for a lock. */
   #waiting: pg.PoolClient | undefined;
-  readonly #loop = new Loop({
-    work: () => this.#look(),
-    pause: () => INTERVAL,
-    onFailed: (error) => this.#log.debug({ err: error }, 'could not check whether tables are locked'),
-  });
 
   /** @param pool connections that are not those of requests */
   constructor(pool: pg.Pool, log: Logger) {
+    super({
+      work: () => this.#look(),
+      pause: () => INTERVAL,
+      onFailed: (error) => log.debug({ err: error }, 'could not check whether tables are locked'),
+    });
     this.#pool = pool;
     this.#log = log;
   }
@@ -48,22 +48,18 @@ export class LockMonitor {
     return this.#locked;
   }
 
-  start(): void {
-    this.#loop.start();
-  }
-
-  async stop(): Promise<void> {
+  override async stop(): Promise<void> {
     const limit = setTimeout(() => {
       if (this.#waiting) cutOff(this.#waiting, new Error('The node stops.'));
     }, STOP_LIMIT);
-    await this.#loop.stop();
+    await super.stop();
     clearTimeout(limit);
   }
 
   async #look(): Promise<void> {
     for (const table of WRITTEN) {
       const isLocked = await this.#isLocked(table);
-      if (this.#loop.signal.aborted) return;
+      if (this.signal.aborted) return;
       if (isLocked && this.#locked !== table) {
         this.#log.warn(
           { table },
@@ -80,7 +76,7 @@ export class LockMonitor {
 
   async #isLocked(table: string): Promise<boolean> {
     const client = await this.#pool.connect();
-    if (this.#loop.signal.aborted) {
+    if (this.signal.aborted) {
       client.release();
       return false;
     }

@@ -105,14 +105,12 @@ export interface SessionWatchOptions {
  * which stand. Then no connection is used, and the service answers as without a database, until each has its own session
  * again.
  */
-export class SessionWatch {
+export class SessionWatch extends Loop {
   readonly #options: SessionWatchOptions;
-  readonly #loop: Loop;
   #fault: SharedSession | undefined;
 
   constructor(options: SessionWatchOptions) {
-    this.#options = options;
-    this.#loop = new Loop({
+    super({
       work: () => (this.#fault ? this.#tryAgain() : this.#look()),
       pause: () => INTERVAL,
       onFailed: (error) => {
@@ -120,19 +118,12 @@ export class SessionWatch {
         else options.log.debug({ err: error }, 'the sessions of the connections could not be checked');
       },
     });
+    this.#options = options;
   }
 
   /** Why no connection is used; undefined while they are. */
   get fault(): string | undefined {
     return this.#fault?.message;
-  }
-
-  start(): void {
-    this.#loop.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#loop.stop();
   }
 
   async #look(): Promise<void> {

@@ -35,13 +35,8 @@ export interface PrimaryPositionOptions {
 }
 
 /** Asks the primary, on a connection of its own, how far its write-ahead log is on disk: once for all who ask together. */
-export class PrimaryPosition {
+export class PrimaryPosition extends Loop {
   readonly #options: PrimaryPositionOptions;
-  readonly #loop = new Loop({
-    work: () => this.#connect(),
-    pause: () => about(PAUSE),
-    onFailed: (error) => this.#told(error),
-  });
   #client: DatabaseClient | undefined;
   #place: Place | undefined;
   #asking: Promise<unknown> = Promise.resolve();
@@ -49,20 +44,17 @@ export class PrimaryPosition {
   #isFailing = false;
 
   constructor(options: PrimaryPositionOptions) {
+    super({
+      work: () => this.#connect(),
+      pause: () => about(PAUSE),
+      onFailed: (error) => this.#told(error),
+    });
     this.#options = options;
   }
 
   /** Undefined while it is not known. */
   get place(): Place | undefined {
     return this.#place;
-  }
-
-  start(): void {
-    this.#loop.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#loop.stop();
   }
 
   /**
@@ -106,7 +98,7 @@ export class PrimaryPosition {
     });
     const ended = new AbortController();
     client.once('end', () => ended.abort());
-    const over = AbortSignal.any([this.#loop.signal, ended.signal]);
+    const over = AbortSignal.any([this.signal, ended.signal]);
     const isOver = new Promise<void>((resolve) => over.addEventListener('abort', () => resolve()));
     try {
       if (over.aborted) return;

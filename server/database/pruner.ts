@@ -36,38 +36,33 @@ export interface PrunerOptions {
  * Deletes what is too old, each minute. Every node does it; two at once do no harm. A step that fails is tried again in the
  * next round and keeps no other from its turn.
  */
-export class Pruner {
+export class Pruner extends Loop {
   readonly #pool: pg.Pool;
   readonly #log: Logger;
   readonly #prunes: readonly Prune[];
   /** Which of them have failed the last time. */
   readonly #failing = new Set<Prune>();
-  readonly #loop: Loop;
 
   constructor({ pool, log, prunes, mayWrite = () => true }: PrunerOptions) {
-    this.#pool = pool;
-    this.#log = log;
-    this.#prunes = prunes;
-    this.#loop = new Loop({
+    super({
       work: () => (mayWrite() ? this.prune() : Promise.resolve()),
       pause: () => about(INTERVAL),
       onFailed: (error) => log.error({ err: error }, 'pruning failed; retrying'),
     });
+    this.#pool = pool;
+    this.#log = log;
+    this.#prunes = prunes;
   }
 
-  start(): void {
-    this.#loop.start(INTERVAL * Math.random());
-  }
-
-  async stop(): Promise<void> {
-    await this.#loop.stop();
+  override start(): void {
+    super.start(INTERVAL * Math.random());
   }
 
   /** One round. Failures are logged. */
   async prune(): Promise<void> {
     const failed: Record<string, string> = {};
     for (const prune of this.#prunes) {
-      if (this.#loop.signal.aborted) break;
+      if (this.signal.aborted) break;
       try {
         await this.#pruneAll(prune);
         if (this.#failing.delete(prune))
@@ -83,10 +78,10 @@ export class Pruner {
 
   /** With pauses as long as the work, in which others get the locks that it takes. */
   async #pruneAll({ run }: Prune): Promise<void> {
-    while (!this.#loop.signal.aborted) {
+    while (!this.signal.aborted) {
       const began = performance.now();
       if ((await run(this.#pool, BATCH)) < BATCH) return;
-      await this.#loop.sleep(performance.now() - began);
+      await this.sleep(performance.now() - began);
     }
   }
 }

@@ -107,23 +107,12 @@ interface Waiting {
  * put aside may have replayed more than the new one has written: so it must have the epoch of the log as well, which
  * the first node makes anew on a primary that was promoted or restored.
  */
-export class Replica {
+export class Replica extends Loop {
   /** Host and port. */
   readonly name: string;
   readonly db: Database;
   readonly feedPool: FeedPool;
   readonly #options: ReplicaOptions;
-  readonly #loop = new Loop({
-    work: () => this.#follow(),
-    // At the start it is the primary that is not known yet.
-    pause: () =>
-      about(this.#options.primary.place ? Math.min(RETRY * 2 ** (this.#failures - 1), LONGEST_RETRY) : 50),
-    onFailed: (error) => {
-      if (this.#loop.signal.aborted) return;
-      this.#warn(error);
-      this.#failures += 1;
-    },
-  });
   readonly #pause = new Pause();
   /** All connections to it, but for the one on which it is asked. */
   readonly #clients = new Set<pg.Client>();
@@ -148,6 +137,17 @@ export class Replica {
 
   constructor(options: ReplicaOptions) {
     const { url, host, pool, maxAge, log } = options;
+    super({
+      work: () => this.#follow(),
+      // At the start it is the primary that is not known yet.
+      pause: () =>
+        about(options.primary.place ? Math.min(RETRY * 2 ** (this.#failures - 1), LONGEST_RETRY) : 50),
+      onFailed: (error) => {
+        if (this.signal.aborted) return;
+        this.#warn(error);
+        this.#failures += 1;
+      },
+    });
     this.#options = options;
     this.name = describeHost(host);
     const replica = {
@@ -196,12 +196,8 @@ export class Replica {
     return this.db.pool.using + this.db.waiting;
   }
 
-  start(): void {
-    this.#loop.start();
-  }
-
-  async stop(): Promise<void> {
-    const stopped = this.#loop.stop();
+  override async stop(): Promise<void> {
+    const stopped = super.stop();
     this.#pause.end();
     await stopped;
     await this.feedPool.end();
@@ -273,7 +269,7 @@ export class Replica {
       connectTimeout: CONNECT_TIMEOUT,
       queryTimeout: TIME_LIMIT,
     };
-    const { signal } = this.#loop;
+    const { signal } = this;
     const client = await connectClient(url, {
       name: 'tidings-replica-position',
       settings: sessionLimits({ statement: TIME_LIMIT, lock: TIME_LIMIT, idleInTransaction: 10_000 }),

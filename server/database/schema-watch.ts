@@ -63,23 +63,23 @@ const HEAD = { name: 'head-watch', text: 'select from feed_head', values: [] };
  *
  * It checks at intervals, and at once when a statement has failed for a missing table, before its request is answered.
  */
-export class SchemaWatch {
+export class SchemaWatch extends Loop {
   readonly #pool: pg.Pool;
   readonly #log: Logger;
   readonly #onBack: () => Promise<void>;
   #state: 'there' | 'away' | 'returning' = 'there';
   #look: Promise<void> | undefined;
-  readonly #loop = new Loop({
-    work: () => this.#single(),
-    pause: () => INTERVAL,
-    onFailed: (error) => this.#log.debug({ err: error }, 'could not check whether the tables exist'),
-  });
 
   /**
    * @param pool connections that are not those of requests
    * @param onBack called when all tables exist again; requests are let in when it resolves
    */
   constructor(pool: pg.Pool, log: Logger, onBack: () => Promise<void>) {
+    super({
+      work: () => this.#single(),
+      pause: () => INTERVAL,
+      onFailed: (error) => log.debug({ err: error }, 'could not check whether the tables exist'),
+    });
     this.#pool = pool;
     this.#log = log;
     this.#onBack = onBack;
@@ -113,12 +113,8 @@ export class SchemaWatch {
     return this.#state === 'away';
   }
 
-  start(): void {
-    this.#loop.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#loop.stop();
+  override async stop(): Promise<void> {
+    await super.stop();
     await this.#look;
   }
 

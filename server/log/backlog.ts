@@ -16,35 +16,29 @@ interface Row {
 }
 
 /** The committed events that have no number yet, as every node sees them. Usually none. */
-export class Backlog {
+export class Backlog extends Loop {
   readonly #pool: pg.Pool;
-  readonly #log: Logger;
   /** The oldest row, and when it was first seen to be that. */
   #oldest: number | null = null;
   #oldestSince = 0;
   #readAt = 0;
-  readonly #loop = new Loop({
-    work: () => this.#read(),
-    pause: () => INTERVAL,
-    onFailed: (error) => this.#log.debug({ err: error }, 'the outbox could not be counted'),
-  });
   /** Rows that wait, counted up to ten thousand. */
   length = 0;
   /** Since the oldest of them was written, by the database's clock. Seconds. */
   age = 0;
 
   constructor(pool: pg.Pool, log: Logger) {
+    super({
+      work: () => this.#read(),
+      pause: () => INTERVAL,
+      onFailed: (error) => log.debug({ err: error }, 'the outbox could not be counted'),
+    });
     this.#pool = pool;
-    this.#log = log;
   }
 
-  start(): void {
+  override start(): void {
     this.#readAt = Date.now();
-    this.#loop.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#loop.stop();
+    super.start();
   }
 
   /**

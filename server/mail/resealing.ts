@@ -60,26 +60,21 @@ export interface ResealingOptions {
 }
 
 /** Seals with the newest secret of the service what an older one has sealed, so that the older one can go. */
-export class Resealing {
+export class Resealing extends Loop {
   readonly #options: ResealingOptions;
-  readonly #loop: Loop;
 
   constructor(options: ResealingOptions) {
-    this.#options = options;
     const { log, mayWrite } = options;
-    this.#loop = new Loop({
+    super({
       work: () => (mayWrite() ? this.sealAnew() : Promise.resolve()),
       pause: () => about(INTERVAL),
       onFailed: (error) => log.debug({ err: error }, 'secrets could not be sealed anew; retrying'),
     });
+    this.#options = options;
   }
 
-  start(): void {
-    if (this.#options.secrets.length > 1) this.#loop.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#loop.stop();
+  override start(): void {
+    if (this.#options.secrets.length > 1) super.start();
   }
 
   /** One round over all columns, with pauses as long as the work. */
@@ -91,8 +86,8 @@ export class Resealing {
       let began = performance.now();
       for await (const rows of sealedPages(column, (sql, bind) => this.#query<SealedRow>(sql, bind))) {
         count += await this.#sealPage(column, seal, rows);
-        await this.#loop.sleep(performance.now() - began);
-        if (this.#loop.signal.aborted) return;
+        await this.sleep(performance.now() - began);
+        if (this.signal.aborted) return;
         began = performance.now();
       }
       if (count > 0) log.info({ what: column.what, count }, 'sealed anew with the newest JWT_SECRET');

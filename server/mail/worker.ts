@@ -41,34 +41,24 @@ export interface MailWorkerOptions {
  * for a minute: if its node fails meanwhile, another one sends it again, with the same `Message-ID`. So each is sent at least
  * once, unless the mail server refuses it or its time is up. What it holds is deleted when it has been sent.
  */
-export class MailWorker {
+export class MailWorker extends WokenLoop {
   readonly #options: MailWorkerOptions;
   readonly #ending = new AbortController();
-  readonly #loop: WokenLoop;
 
   constructor(options: MailWorkerOptions) {
-    this.#options = options;
-    this.#loop = new WokenLoop({
+    super({
       next: () => this.#sendNext(),
       may: options.mayWrite,
       every: LOOK,
       onFailed: (error) => options.log.debug({ err: error }, 'mails could not be read; retrying'),
     });
+    this.#options = options;
   }
 
-  start(): void {
-    this.#loop.start();
-  }
-
-  async stop(): Promise<void> {
+  override async stop(): Promise<void> {
     const grace = setTimeout(() => this.#ending.abort(), GRACE);
-    await this.#loop.stop();
+    await super.stop();
     clearTimeout(grace);
-  }
-
-  /** A mail of this node is committed. */
-  wake(): void {
-    this.#loop.wake();
   }
 
   /** @returns whether the next one is worth a try at once */

@@ -8,25 +8,16 @@ const INTERVAL = 5000;
 const MOST = 10_000;
 
 /** The cases that wait for a moderator, as every node sees them. */
-export class OpenCases {
+export class OpenCases extends Loop {
   readonly #db: Database;
-  readonly #loop: Loop;
   /** Open cases, counted up to ten thousand. */
   count = 0;
   /** Since the oldest of them was opened, by the database's clock. Seconds. */
   age = 0;
 
   constructor(db: Database, onFailed: (error: unknown) => void) {
+    super({ work: () => this.#read(), pause: () => about(INTERVAL), onFailed });
     this.#db = db;
-    this.#loop = new Loop({ work: () => this.#read(), pause: () => about(INTERVAL), onFailed });
-  }
-
-  start(): void {
-    this.#loop.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#loop.stop();
   }
 
   async #read(): Promise<void> {

@@ -23,33 +23,23 @@ export interface VoteNoticesOptions {
  * transaction (the trigger `note_votes`), so it costs no round trip and nothing is lost with a node: any node tells it
  * (`settle_notifications`), and takes away what remains of the notifications of a large thread (`purge_notifications`).
  */
-export class VoteNotices {
+export class VoteNotices extends WokenLoop {
   readonly #options: VoteNoticesOptions;
-  readonly #loop: WokenLoop;
 
   constructor(options: VoteNoticesOptions) {
-    this.#options = options;
     const { mayWrite, onFailed } = options;
-    this.#loop = new WokenLoop({
+    super({
       next: () => this.#piece(),
       may: mayWrite,
       window: WINDOW,
       every: LOOK,
       onFailed,
     });
+    this.#options = options;
   }
 
-  start(): void {
-    this.#loop.start(LOOK * Math.random());
-  }
-
-  async stop(): Promise<void> {
-    await this.#loop.stop();
-  }
-
-  /** Votes of this node are committed. */
-  wake(): void {
-    this.#loop.wake();
+  override start(): void {
+    super.start(LOOK * Math.random());
   }
 
   /** @returns whether anything was found */

@@ -14,12 +14,11 @@ const FAILED = 200;
  * Posts of which something is still to be found in their text. Every node works on them, a bounded piece at a time, and
  * each piece is left as much time as it took; a list that would miss some of them lets it hurry.
  */
-export class PostBacklog {
+export class PostBacklog extends Loop {
   readonly #db: Database;
   readonly #which: string;
   readonly #onFailed: (error: unknown) => void;
   readonly #mayWrite: () => boolean;
-  readonly #loop: Loop;
   /** One piece at a time, for all callers together. @returns how many posts it had */
   readonly #next: () => Promise<number>;
 
@@ -37,13 +36,8 @@ export class PostBacklog {
     onFailed: (error: unknown) => void,
     mayWrite: () => boolean = () => true,
   ) {
-    this.#db = db;
-    this.#which = which;
-    this.#next = singleFlight(piece);
-    this.#onFailed = onFailed;
-    this.#mayWrite = mayWrite;
     let pause = INTERVAL;
-    this.#loop = new Loop({
+    super({
       work: async () => {
         pause = INTERVAL;
         const begun = performance.now();
@@ -54,14 +48,11 @@ export class PostBacklog {
       pause: () => pause,
       onFailed,
     });
-  }
-
-  start(): void {
-    this.#loop.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#loop.stop();
+    this.#db = db;
+    this.#which = which;
+    this.#next = singleFlight(piece);
+    this.#onFailed = onFailed;
+    this.#mayWrite = mayWrite;
   }
 
   /**
@@ -70,7 +61,7 @@ export class PostBacklog {
    * @returns whether it was found in that time that nothing is left. It does not reject
    */
   async catchUp(milliseconds: number): Promise<boolean> {
-    const { signal } = this.#loop;
+    const { signal } = this;
     const end = performance.now() + milliseconds;
     const timeIsUp = sleep(milliseconds, undefined, { signal, ref: false }).catch(() => undefined);
     while (performance.now() < end && !signal.aborted && this.#mayWrite()) {
