@@ -22,6 +22,18 @@ export function decodeCursor(cursor: string, list: string): { key: unknown; id: 
   return { key, id };
 }
 
+/**
+ * Where a page begins of a list that is sorted by two whole numbers, the highest first: before this row.
+ * @param cursor of the page before; without it the page is the first
+ * @throws {AppError} 422 for a cursor of another list
+ */
+export function placeBefore(list: string, cursor: string | undefined): { key: number; id: number } {
+  if (cursor === undefined) return { key: Number.MAX_SAFE_INTEGER, id: Number.MAX_SAFE_INTEGER };
+  const { key, id } = decodeCursor(cursor, list) ?? {};
+  if (!isCount(key) || !isCount(id)) throw invalidCursor();
+  return { key, id };
+}
+
 /** Whether what a cursor holds is a whole number from 0 on. */
 export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;

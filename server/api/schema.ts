@@ -112,6 +112,21 @@ export function count(): Joi.NumberSchema {
   return wholeNumber().min(0).max(Number.MAX_SAFE_INTEGER);
 }
 
+/** How many entries of a list are asked for. @param fallback if it is not said */
+export function pageSize(fallback: number) {
+  return withDefault(
+    wholeNumber().min(1).max(100).description('How many at most').example(fallback),
+    fallback,
+  );
+}
+
+/** Where a page of a list begins. @param example of the list */
+export function pageCursor(example: string) {
+  return optional(
+    Joi.string().max(200).description('From the `Link` header of the previous page').example(example),
+  );
+}
+
 /** A timestamp: RFC 3339 in UTC. */
 export function timestamp(): Joi.StringSchema {
   return Joi.string().isoDate();

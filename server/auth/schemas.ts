@@ -10,6 +10,8 @@ import {
   object,
   oneOf,
   optional,
+  pageCursor,
+  pageSize,
   text,
   timestamp,
   uuid,
@@ -143,14 +145,9 @@ const sessionId = uuid().description('The session').example('8b0f4c4e-3f57-4d0c-
 export const sessionParams = object({ id: sessionId });
 
 export const listSessions = object({
-  limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(10), 10),
-  cursor: optional(
-    Joi.string()
-      .max(200)
-      .description('From the `Link` header of the previous page')
-      .example(
-        writeSessionCursor({ moment: 1_795_867_200_000_000, id: '8b0f4c4e-3f57-4d0c-9a52-6f1c4a0f2d11' }),
-      ),
+  limit: pageSize(10),
+  cursor: pageCursor(
+    writeSessionCursor({ moment: 1_795_867_200_000_000, id: '8b0f4c4e-3f57-4d0c-9a52-6f1c4a0f2d11' }),
   ),
 });
 export type ListSessions = Infer<typeof listSessions>;

@@ -1,11 +1,10 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import type { Identity } from '../identity.ts';
-import { invalidCursor } from '../keyset-cursor.ts';
+import { encodeCursor, placeBefore } from '../keyset-cursor.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { NoHead } from '../log/reader.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { ModerationContext } from './context.ts';
-import { readCursor, writeCursor } from './cursor.ts';
 import {
   auditColumns,
   auditTables,
@@ -29,8 +28,7 @@ export async function auditPage(
   { action, actor_id, user_id, post_id, limit, cursor: given }: ListLog,
   requester: Requester,
 ): Promise<AuditPage> {
-  const before = given === undefined ? Number.MAX_SAFE_INTEGER : readCursor('moderation-log', given);
-  if (before === undefined) throw invalidCursor();
+  const before = placeBefore('moderation-log', given).id;
   const rows = await ctx.db.share(requester).query<{ view: AuditView }>(
     `select ${auditColumns} as view from ${auditTables}
      where e.id < $1 and ($2::text is null or e.action = $2) and ($3::bigint is null or e.actor_id = $3)
@@ -43,7 +41,10 @@ export async function auditPage(
   );
   const entries = rows.slice(0, limit).map(({ view }) => view);
   const last = entries.at(-1);
-  return { entries, next: rows.length > limit && last ? writeCursor('moderation-log', last.id) : undefined };
+  return {
+    entries,
+    next: rows.length > limit && last ? encodeCursor('moderation-log', last.id, last.id) : undefined,
+  };
 }
 
 /** One entry, as the transaction that writes it has it. */
@@ -73,8 +74,7 @@ export async function casePage(
   { state, limit, cursor: given }: ListCases,
   requester: Requester,
 ): Promise<CasePage> {
-  const before = given === undefined ? Number.MAX_SAFE_INTEGER : readCursor('moderation-cases', given);
-  if (before === undefined) throw invalidCursor();
+  const before = placeBefore('moderation-cases', given).id;
   const rows = await ctx.db.share(requester).query<{ epoch: string; seq: number; view: CaseView | null }>(
     `select h.epoch, h.seq, page.view
      from feed_head h left join lateral (
@@ -94,6 +94,6 @@ export async function casePage(
     epoch: first.epoch,
     seq: first.seq,
     cases,
-    next: found.length > limit && last ? writeCursor('moderation-cases', last.id) : undefined,
+    next: found.length > limit && last ? encodeCursor('moderation-cases', last.id, last.id) : undefined,
   };
 }

@@ -8,13 +8,14 @@ import {
   object,
   oneOf,
   optional,
-  timestamp,
+  pageCursor,
+  pageSize,
   text,
+  timestamp,
   visibleText,
-  wholeNumber,
   withDefault,
 } from '../api/schema.ts';
-import { writeCursor } from './cursor.ts';
+import { encodeCursor } from '../keyset-cursor.ts';
 import type { ReportAdded, ReportResolved, RoleChanged } from './event-payloads.ts';
 import { auditActions, postActions, reportReasons, userActions } from './present.ts';
 
@@ -120,12 +121,6 @@ export const auditEntry = object({
 
 export const auditLog = listOf(auditEntry);
 
-const listed = {
-  limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(20), 20),
-};
-const cursorOf = (example: string) =>
-  optional(Joi.string().max(200).description('From the `Link` header of the previous page').example(example));
-
 export const listLog = object({
   action: optional(oneOf(...auditActions))
     .description('Only this action')
@@ -133,8 +128,8 @@ export const listLog = object({
   actor_id: optional(id()).description('Only what this user did').example(1),
   user_id: optional(id()).description('Only what was done to this user').example(2),
   post_id: optional(id()).description('Only what was done to this post').example(7),
-  ...listed,
-  cursor: cursorOf(writeCursor('moderation-log', 12)),
+  limit: pageSize(20),
+  cursor: pageCursor(encodeCursor('moderation-log', 12, 12)),
 });
 export type ListLog = Infer<typeof listLog>;
 
@@ -171,7 +166,7 @@ export const cases = listOf(
 
 export const listCases = object({
   state: withDefault(oneOf('open', 'resolved').description('Which cases').example('resolved'), 'open'),
-  ...listed,
-  cursor: cursorOf(writeCursor('moderation-cases', 12)),
+  limit: pageSize(20),
+  cursor: pageCursor(encodeCursor('moderation-cases', 12, 12)),
 });
 export type ListCases = Infer<typeof listCases>;

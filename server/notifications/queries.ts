@@ -1,10 +1,9 @@
 import { QueryTypes } from 'sequelize';
 import type { Identity } from '../identity.ts';
-import { invalidCursor } from '../keyset-cursor.ts';
+import { encodeCursor, placeBefore } from '../keyset-cursor.ts';
 import { NoHead } from '../log/reader.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { NotificationContext } from './context.ts';
-import { type NotificationCursor, readCursor, writeCursor } from './cursor.ts';
 import type { NotificationState, NotificationView } from './event-payloads.ts';
 import type { ListNotifications } from './schemas.ts';
 
@@ -24,9 +23,6 @@ interface Row extends NotificationState {
   view: NotificationView | null;
 }
 
-/** Before the newest. */
-const START: NotificationCursor = { rev: Number.MAX_SAFE_INTEGER, id: Number.MAX_SAFE_INTEGER };
-
 /**
  * A page of a user's notifications with the number of unread ones, as of one moment.
  * @throws {AppError} 422 for a cursor of another list
@@ -37,8 +33,7 @@ export async function notificationPage(
   { unread, limit, cursor: given }: ListNotifications,
   requester: Requester,
 ): Promise<NotificationPage> {
-  const cursor = given === undefined ? START : readCursor(given);
-  if (!cursor) throw invalidCursor();
+  const { key: rev, id } = placeBefore('notifications', given);
   const rows = await ctx.db.share(requester).query<Row>(
     `select h.epoch, h.seq, unread_notifications($1) as unread,
        coalesce((select s.rev from notification_states s where s.user_id = $1), 0) as rev, page.view
@@ -50,7 +45,7 @@ export async function notificationPage(
        order by n.rev desc, n.id desc limit $5
      ) page on true
      order by page.rev desc, page.id desc`,
-    { type: QueryTypes.SELECT, bind: [user.id, cursor.rev, cursor.id, unread, limit + 1] },
+    { type: QueryTypes.SELECT, bind: [user.id, rev, id, unread, limit + 1] },
   );
   const [first] = rows;
   if (!first) throw new NoHead();
@@ -63,6 +58,6 @@ export async function notificationPage(
     unread: first.unread,
     rev: first.rev,
     notifications: page,
-    next: found.length > limit && last ? writeCursor(last) : undefined,
+    next: found.length > limit && last ? encodeCursor('notifications', last.rev, last.id) : undefined,
   };
 }

@@ -8,11 +8,12 @@ import {
   object,
   oneOf,
   optional,
+  pageCursor,
+  pageSize,
   timestamp,
-  wholeNumber,
   withDefault,
 } from '../api/schema.ts';
-import { writeCursor } from './cursor.ts';
+import { encodeCursor } from '../keyset-cursor.ts';
 import type {
   NotificationAdded,
   NotificationRemoved,
@@ -107,13 +108,8 @@ export const notificationsRead = exactly<NotificationsRead>()(
 
 export const listNotifications = object({
   unread: withDefault(Joi.boolean().description('Only those that are unread').example(true), false),
-  limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(20), 20),
-  cursor: optional(
-    Joi.string()
-      .max(200)
-      .description('From the `Link` header of the previous page')
-      .example(writeCursor({ rev: 12, id: 7 })),
-  ),
+  limit: pageSize(20),
+  cursor: pageCursor(encodeCursor('notifications', 12, 7)),
 });
 export type ListNotifications = Infer<typeof listNotifications>;
 

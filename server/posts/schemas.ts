@@ -12,10 +12,11 @@ import {
   object,
   oneOf,
   optional,
+  pageCursor,
+  pageSize,
   text,
   timestamp,
   visibleText,
-  wholeNumber,
   withDefault,
 } from '../api/schema.ts';
 
@@ -183,7 +184,7 @@ const threadReply = object({
 export const replyList = listOf(threadReply);
 
 export const listReplies = object({
-  limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(10), 10),
+  limit: pageSize(10),
   sort: withDefault(
     oneOf(...threadSorts)
       .description(
@@ -192,17 +193,12 @@ export const listReplies = object({
       .example('old'),
     'old',
   ),
-  cursor: optional(
-    Joi.string()
-      .max(200)
-      .description('From the `Link` header of the previous page')
-      .example(writeCursor('thread:old', { key: '7', id: 7 })),
-  ),
+  cursor: pageCursor(writeCursor('thread:old', { key: '7', id: 7 })),
 });
 export type ListReplies = Infer<typeof listReplies>;
 
 export const listPosts = object({
-  limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(10), 10),
+  limit: pageSize(10),
   skip: withDefault(
     count().description('How many to skip; a cursor is faster and does not shift').example(0),
     0,
@@ -254,12 +250,7 @@ export const listPosts = object({
       .description('`true`: only published posts; `false`: only your own drafts; absent: both')
       .example(true),
   ),
-  cursor: optional(
-    Joi.string()
-      .max(200)
-      .description('From the `Link` header of the previous page')
-      .example(writeCursor('new', { key: '2026-11-28 12:00:00+00', id: 7 })),
-  ),
+  cursor: pageCursor(writeCursor('new', { key: '2026-11-28 12:00:00+00', id: 7 })),
 });
 export type ListPosts = Infer<typeof listPosts>;
 

@@ -1,12 +1,11 @@
 import { QueryTypes } from 'sequelize';
 import { AppError } from '../errors.ts';
-import { invalidCursor } from '../keyset-cursor.ts';
+import { encodeCursor, placeBefore } from '../keyset-cursor.ts';
 import { NoHead } from '../log/reader.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { RelationContext } from './context.ts';
-import { readCursor, type RelationCursor, type RelationList, writeCursor } from './cursor.ts';
 import { presentRelation, type RelationEntry } from './present.ts';
-import type { ListRelations } from './schemas.ts';
+import type { ListRelations, RelationList } from './schemas.ts';
 import type { RelationKind } from '../topics/event-type.ts';
 
 /** A page of a list of relations, newest first. */
@@ -51,7 +50,7 @@ export async function relationPage(
   { limit, cursor: given }: ListRelations,
   requester: Requester,
 ): Promise<RelationPage> {
-  const cursor = cursorOf(name, given);
+  const cursor = placeBefore(name, given);
   const { kind, of, other } = lists[name];
   const rows = await ctx.db.share(requester).query<Row>(
     `select h.epoch, h.seq, exists (select from users u where u.id = $1 and u.deleted_at is null) as is_there, page.*
@@ -65,7 +64,7 @@ export async function relationPage(
      order by page.moment desc, page.id desc`,
     {
       type: QueryTypes.SELECT,
-      bind: [userId, kind, cursor.moment, cursor.id, limit + 1],
+      bind: [userId, kind, cursor.key, cursor.id, limit + 1],
     },
   );
   const [first] = rows;
@@ -78,15 +77,6 @@ export async function relationPage(
     epoch: first.epoch,
     seq: first.seq,
     relations: page.map(presentRelation),
-    next: found.length > limit && last ? writeCursor(name, last) : undefined,
+    next: found.length > limit && last ? encodeCursor(name, last.moment, last.id) : undefined,
   };
-}
-
-/** Before the first relation of any list. */
-const START: RelationCursor = { moment: Number.MAX_SAFE_INTEGER, id: Number.MAX_SAFE_INTEGER };
-
-function cursorOf(list: RelationList, cursor: string | undefined): RelationCursor {
-  const read = cursor === undefined ? START : readCursor(cursor, list);
-  if (read) return read;
-  throw invalidCursor();
 }

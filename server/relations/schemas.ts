@@ -1,5 +1,5 @@
 import Joi from 'joi';
-import { type RelationList, writeCursor } from './cursor.ts';
+import { encodeCursor } from '../keyset-cursor.ts';
 import type { FollowChange, HiddenUser } from './event-payloads.ts';
 import {
   count,
@@ -10,9 +10,9 @@ import {
   object,
   oneOf,
   optional,
+  pageCursor,
+  pageSize,
   timestamp,
-  wholeNumber,
-  withDefault,
 } from '../api/schema.ts';
 
 export const relationParams = object({ id: id().description("The other user's id").example(2) });
@@ -36,16 +36,14 @@ export const relations = listOf(
   }).id('RelationEntry'),
 );
 
+/** The lists of relations, by whose and which. */
+export type RelationList = 'followers' | 'following' | 'blocks' | 'mutes';
+
 /** What is asked of one of the lists. */
 export function listQuery(list: RelationList) {
   return object({
-    limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(10), 10),
-    cursor: optional(
-      Joi.string()
-        .max(200)
-        .description('From the `Link` header of the previous page')
-        .example(writeCursor(list, { moment: 1_795_867_200_000_000, id: 7 })),
-    ),
+    limit: pageSize(10),
+    cursor: pageCursor(encodeCursor(list, 1_795_867_200_000_000, 7)),
   });
 }
 export type ListRelations = Infer<ReturnType<typeof listQuery>>;
