@@ -21,7 +21,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
-import { type EmbeddedPostgres, startEmbedded, stopAbandoned } from '../server/database/embedded.ts';
+import { type EmbeddedPostgres, startEmbedded } from '../server/database/embedded.ts';
 import { canEnter } from '../server/database/embedded/account.ts';
 import { type Accounts, accountsFor } from '../server/database/embedded/accounts.ts';
 import { findBinaries } from '../server/database/embedded/binaries.ts';
@@ -29,7 +29,7 @@ import { launch } from '../server/database/embedded/postmaster.ts';
 import { waitForExit } from '../server/database/embedded/process.ts';
 import { packageRoot } from '../server/paths.ts';
 import { compiledProgram } from './support/compiled-service.ts';
-import { query, temporaryFolder } from './support/postgres.ts';
+import { query, stopAbandoned, temporaryFolder } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
 
 const run = promisify(execFile);

@@ -25,7 +25,6 @@ import {
   EmbeddedUnavailable,
   findEmbedded,
   startEmbedded,
-  stopAbandoned,
   type EmbeddedPostgres,
 } from '../server/database/embedded.ts';
 import { migrate } from '../server/database/migrate.ts';
@@ -33,7 +32,7 @@ import { livingOwner } from '../server/database/embedded/owner.ts';
 import { freePort, runningPostmaster } from '../server/database/embedded/postmaster.ts';
 import { commandOf, identify, isSameProcess, waitForExit } from '../server/database/embedded/process.ts';
 import { packageRoot } from '../server/paths.ts';
-import { query, temporaryFolder } from './support/postgres.ts';
+import { query, stopAbandoned, temporaryFolder } from './support/postgres.ts';
 
 const run = promisify(execFile);
 

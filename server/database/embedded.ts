@@ -166,16 +166,6 @@ export async function findEmbedded(dataDir: string): Promise<EmbeddedUrls | unde
   return undefined;
 }
 
-/** Ends the server of a folder that nobody owns any more, for who wants to remove the folder. */
-export async function stopAbandoned(dataDir: string): Promise<boolean> {
-  const place = await realpath(join(dataDir, 'postgres')).catch(() => undefined);
-  if (place === undefined) return true;
-  if ((await livingOwner(place)) !== undefined) return false;
-  const postmaster = await runningPostmaster(join(place, 'cluster'));
-  if (postmaster !== undefined) await stopPostmaster(postmaster.pid);
-  return true;
-}
-
 /** A running server and who keeps it running. */
 class Supervised {
   readonly #target: Launch;

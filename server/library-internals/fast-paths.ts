@@ -19,7 +19,6 @@ export interface FastPathsOptions {
 export class FastPaths {
   readonly #used: Set<FastPath>;
   readonly #onFailed: FastPathsOptions['onFailed'];
-  #failed = 0;
 
   constructor({ wanted, onFailed }: FastPathsOptions) {
     this.#used = new Set(wanted);
@@ -30,15 +29,9 @@ export class FastPaths {
     return this.#used.has(name);
   }
 
-  /** How many have failed. */
-  get failed(): number {
-    return this.#failed;
-  }
-
   /** Switches one off that threw or did something else than expected. */
   fail(name: FastPath, error: unknown): void {
     if (!this.#used.delete(name)) return;
-    this.#failed += 1;
     this.#onFailed(name, error);
   }
 }

@@ -80,53 +80,27 @@ export class RateLimits {
   constructor(counts: SharedCounts, secret: string, onRefused: (name: ReachedLimit) => void) {
     this.#onRefused = onRefused;
     this.#key = keyedHashKey(secret, 'tidings: addresses');
-    const own = (name: Limited): NamedCounter => ({
+    const counterOf = (name: ReachedLimit, limit: Limit, from: NamedCounter['from'] = ''): NamedCounter => ({
       name,
-      counter: new Counter(name, limits[name], counts),
-      from: '',
+      counter: new Counter(name, limit, counts),
+      from,
     });
-    const ofAddress = (name: ReachedLimit, { points, duration }: Limit): NamedCounter => ({
-      name,
-      counter: new Counter(name, { points, duration }, counts),
-      from: ' from your address',
+    const ofAll = (name: Limited): Limit => ({
+      ...limits[name],
+      points: ADDRESS_SHARE * limits[name].points,
     });
-    const share = (name: Exclude<Limited, 'signup'>) =>
-      ofAddress(`${name}-address`, { ...limits[name], points: ADDRESS_SHARE * limits[name].points });
-    this.#own = {
-      login: own('login'),
-      refresh: own('refresh'),
-      signup: own('signup'),
-      forgot: own('forgot'),
-      mail: own('mail'),
-      write: own('write'),
-      read: own('read'),
-      rename: own('rename'),
-      credential: own('credential'),
-      report: own('report'),
-      export: own('export'),
-    };
-    this.#refreshesOfUser = {
-      name: 'refresh-user',
-      counter: new Counter(
-        'refresh-user',
-        { ...limits.refresh, points: ADDRESS_SHARE * limits.refresh.points },
-        counts,
-      ),
-      from: '',
-    };
-    this.#ofAddress = {
-      login: share('login'),
-      refresh: share('refresh'),
-      signup: ofAddress('signup-day', { points: SIGN_UPS_A_DAY, duration: DAY }),
-      forgot: share('forgot'),
-      mail: share('mail'),
-      write: share('write'),
-      read: share('read'),
-      rename: share('rename'),
-      credential: share('credential'),
-      report: share('report'),
-      export: share('export'),
-    };
+    const ofAddress = (name: Limited): NamedCounter =>
+      name === 'signup'
+        ? counterOf('signup-day', { points: SIGN_UPS_A_DAY, duration: DAY }, ' from your address')
+        : counterOf(`${name}-address`, ofAll(name), ' from your address');
+    const forEach = (make: (name: Limited) => NamedCounter) =>
+      Object.fromEntries((Object.keys(limits) as Limited[]).map((name) => [name, make(name)])) as Record<
+        Limited,
+        NamedCounter
+      >;
+    this.#own = forEach((name) => counterOf(name, limits[name]));
+    this.#ofAddress = forEach(ofAddress);
+    this.#refreshesOfUser = counterOf('refresh-user', ofAll('refresh'));
   }
 
   /**

@@ -18,7 +18,6 @@ import type { Tally } from '../protocol.ts';
 import type { Follower } from '../log/follower.ts';
 import { ChangeNumbers } from '../relations/change-numbers.ts';
 import type { TimeLimits } from '../time-limits.ts';
-import type { FairQueue } from '../queues/fair-queue.ts';
 import { AccountTasks } from '../users/account-tasks.ts';
 import { ProfileReader } from '../users/profile-reader.ts';
 import { UnkeyedAccounts } from '../users/unkeyed-accounts.ts';
@@ -26,24 +25,7 @@ import { VoteWriter } from '../votes/vote-writer.ts';
 import type { CounterParts } from './counters.ts';
 import type { LimitParts } from './limits.ts';
 
-export interface CapabilityParts {
-  passwords: Passwords;
-  ownPassword: OwnPassword;
-  feedReader: FeedReader;
-  postWriter: PostWriter;
-  /** The fair queue of changes and deletions of posts. */
-  edits: FairQueue;
-  voteWriter: VoteWriter;
-  voteNotices: VoteNotices;
-  openCases: OpenCases;
-  accountTasks: AccountTasks;
-  profiles: ProfileReader;
-  unkeyedAccounts: UnkeyedAccounts;
-  unfoldedPosts: UnfoldedPosts;
-  unparsedPosts: UnparsedPosts;
-  changeNumbers: ChangeNumbers;
-  exports: Exports;
-}
+export type CapabilityParts = Awaited<ReturnType<typeof createCapabilities>>;
 
 export interface CapabilityDependencies {
   db: Database;
@@ -73,7 +55,7 @@ export async function createCapabilities(
     log,
     metrics,
   }: CapabilityDependencies,
-): Promise<CapabilityParts> {
+) {
   const refusedBy = (queue: string) => () => metrics.queueRefused.inc({ queue });
   const unfoldedPosts = new UnfoldedPosts(db, foldFailures(log), mayWrite);
   const unparsedPosts = new UnparsedPosts(
@@ -105,6 +87,7 @@ export async function createCapabilities(
       (queue) => metrics.queueRefused.inc({ queue }),
     ),
     postWriter: new PostWriter(db, refusedBy('posts')),
+    /** The fair queue of changes and deletions of posts. */
     edits: createEditQueue(config.databasePool, refusedBy('edits')),
     voteWriter: new VoteWriter(db.share('votes'), tellVotes, refusedBy('votes')),
     voteNotices,

@@ -9,12 +9,7 @@ import type { Tally } from '../protocol.ts';
 import type { Gateway } from '../transports/socketio/gateway.ts';
 import type { DatabaseParts } from './database.ts';
 
-export interface CounterParts {
-  coalescer: TallyCoalescer;
-  refresh: TallyRefresh;
-  /** Tells the whole cluster of tallies that have changed and are committed. */
-  reportTallies: (tallies: Tally[]) => void;
-}
+export type CounterParts = ReturnType<typeof createCounters>;
 
 export interface CounterDependencies {
   feedPool: DatabaseParts['feedPool'];
@@ -29,7 +24,7 @@ export interface CounterDependencies {
 export function createCounters(
   { tallyWindow }: Readonly<Config>,
   { feedPool, feed, gateway, bus, log, metrics }: CounterDependencies,
-): CounterParts {
+) {
   const coalescer: TallyCoalescer = new TallyCoalescer({
     window: tallyWindow,
     tell: (changed, incomplete) => gateway.deliverTallies(changed, incomplete),
@@ -49,7 +44,8 @@ export function createCounters(
   return {
     coalescer,
     refresh,
-    reportTallies: (changed) => {
+    /** Tells the whole cluster of tallies that have changed and are committed. */
+    reportTallies: (changed: Tally[]) => {
       coalescer.report(changed);
       bus.publish('tallies', { epoch: feed.epoch, tallies: changed });
     },

@@ -31,54 +31,43 @@ export interface Gauged {
 
 /** Sets the metrics of what is as it is, rather than counted. */
 export function gauges(metrics: Metrics, parts: Gauged): Part {
-  const {
-    database,
-    replicas,
-    backlog,
-    feed,
-    redis,
-    sessions,
-    delivery,
-    limits,
-    capabilities,
-    webhookWorker,
-    pendingResponses,
-  } = parts;
   const set = () => {
-    metrics.connectionSlotsUsed.set(limits.connectionLimits.taken);
-    metrics.subscribers.set(delivery.size);
-    metrics.filteredSubscribers.set(delivery.filtered);
-    metrics.relationsUsers.set(delivery.usersKnown);
-    metrics.responsesInProgress.set(pendingResponses.count);
-    metrics.outboxLength.set(backlog.length);
-    metrics.outboxAge.set(backlog.age);
-    metrics.moderationCases.set(capabilities.openCases.count);
-    metrics.moderationCaseAge.set(capabilities.openCases.age);
-    metrics.webhooksHeld.set(webhookWorker.held);
-    metrics.writesRefused.set(database.mayWrite() && database.writes.obstacle === undefined ? 0 : 1);
-    metrics.followerLag.set(feed.lag);
-    redis?.epochs.look();
-    metrics.redisDegraded.set(redis?.health.fault ? 1 : 0);
-    metrics.followerAge.set((Date.now() - feed.readAt) / 1000);
+    metrics.connectionSlotsUsed.set(parts.limits.connectionLimits.taken);
+    metrics.subscribers.set(parts.delivery.size);
+    metrics.filteredSubscribers.set(parts.delivery.filtered);
+    metrics.relationsUsers.set(parts.delivery.usersKnown);
+    metrics.responsesInProgress.set(parts.pendingResponses.count);
+    metrics.outboxLength.set(parts.backlog.length);
+    metrics.outboxAge.set(parts.backlog.age);
+    metrics.moderationCases.set(parts.capabilities.openCases.count);
+    metrics.moderationCaseAge.set(parts.capabilities.openCases.age);
+    metrics.webhooksHeld.set(parts.webhookWorker.held);
+    metrics.writesRefused.set(
+      parts.database.mayWrite() && parts.database.writes.obstacle === undefined ? 0 : 1,
+    );
+    metrics.followerLag.set(parts.feed.lag);
+    parts.redis?.epochs.look();
+    metrics.redisDegraded.set(parts.redis?.health.fault ? 1 : 0);
+    metrics.followerAge.set((Date.now() - parts.feed.readAt) / 1000);
     const waiting = {
-      passwords: capabilities.passwords.waiting,
-      database: database.db.waiting,
-      sessions: sessions.liveSessions.waiting,
-      pages: capabilities.feedReader.waiting,
-      searches: capabilities.feedReader.slowWaiting,
-      profiles: capabilities.profiles.waiting,
-      replays: delivery.replaysWaiting,
-      posts: capabilities.postWriter.waiting,
-      votes: capabilities.voteWriter.waiting,
-      edits: capabilities.edits.waiting,
+      passwords: parts.capabilities.passwords.waiting,
+      database: parts.database.db.waiting,
+      sessions: parts.sessions.liveSessions.waiting,
+      pages: parts.capabilities.feedReader.waiting,
+      searches: parts.capabilities.feedReader.slowWaiting,
+      profiles: parts.capabilities.profiles.waiting,
+      replays: parts.delivery.replaysWaiting,
+      posts: parts.capabilities.postWriter.waiting,
+      votes: parts.capabilities.voteWriter.waiting,
+      edits: parts.capabilities.edits.waiting,
     };
     for (const [queue, count] of Object.entries(waiting)) metrics.queueWaiting.set({ queue }, count);
-    for (const { name: replica, behind, isInUse } of replicas?.all ?? []) {
+    for (const { name: replica, behind, isInUse } of parts.replicas?.all ?? []) {
       metrics.replicaUsed.set({ replica }, isInUse ? 1 : 0);
       metrics.replicaBehind.set({ replica }, behind);
     }
-    metrics.poolInUse.set(database.db.pool.using);
-    metrics.poolWaiting.set(database.db.waiting);
+    metrics.poolInUse.set(parts.database.db.pool.using);
+    metrics.poolWaiting.set(parts.database.db.waiting);
   };
   let timer: NodeJS.Timeout | undefined;
   return { start: () => void (timer = setInterval(set, INTERVAL)), stop: () => clearInterval(timer) };

@@ -1,5 +1,5 @@
 import { ApiKeys } from '../auth/api-keys.ts';
-import { type Identify, identifyBy } from '../auth/identify.ts';
+import { identifyBy } from '../auth/identify.ts';
 import { storedSecret } from '../auth/stored-secret.ts';
 import { LastSeen } from '../auth/last-seen.ts';
 import { LiveSessions } from '../auth/live-sessions.ts';
@@ -17,19 +17,7 @@ import { Seal } from '../mail/seal.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { DatabaseParts } from './database.ts';
 
-export interface SessionParts {
-  /** Those that tokens are signed with; the first is the newest. */
-  secrets: readonly string[];
-  tokens: AccessTokens;
-  identify: Identify;
-  refreshTokens: RefreshTokens;
-  revocations: Revocations;
-  totp: Totp;
-  liveSessions: LiveSessions;
-  lastSeen: LastSeen;
-  connections: Connections;
-  recheck: SessionRecheck;
-}
+export type SessionParts = Awaited<ReturnType<typeof createSessions>>;
 
 /** Login sessions, and the connections that end with them. Each node reads which have ended on its look at the log. */
 export async function createSessions(
@@ -37,7 +25,7 @@ export async function createSessions(
   { db, mayWrite, schema }: Pick<DatabaseParts, 'db' | 'mayWrite' | 'schema'>,
   feed: Follower,
   { log, metrics }: { log: Logger; metrics: Metrics },
-): Promise<SessionParts> {
+) {
   const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await storedSecret(config.dataDir)];
   const revocations = new Revocations();
   const connections = new Connections();
@@ -72,6 +60,7 @@ export async function createSessions(
   });
   revocations.onAnnounced(end);
   return {
+    /** Those that tokens are signed with; the first is the newest. */
     secrets,
     tokens,
     identify: identifyBy(tokens, apiKeys),

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { dropDatabase } from '../../server/database/drop-database.ts';
-import { startEmbedded, stopAbandoned } from '../../server/database/embedded.ts';
+import { startEmbedded } from '../../server/database/embedded.ts';
+import { livingOwner } from '../../server/database/embedded/owner.ts';
+import { runningPostmaster, stopPostmaster } from '../../server/database/embedded/postmaster.ts';
 import { migrate } from '../../server/database/migrate.ts';
 
 /**
@@ -186,4 +188,14 @@ export async function query(url: string, statement: string): Promise<unknown[]> 
   } finally {
     await client.end();
   }
+}
+
+/** Ends the server of a folder that nobody owns any more, for who wants to remove the folder. */
+export async function stopAbandoned(dataDir: string): Promise<boolean> {
+  const place = await realpath(join(dataDir, 'postgres')).catch(() => undefined);
+  if (place === undefined) return true;
+  if ((await livingOwner(place)) !== undefined) return false;
+  const postmaster = await runningPostmaster(join(place, 'cluster'));
+  if (postmaster !== undefined) await stopPostmaster(postmaster.pid);
+  return true;
 }
