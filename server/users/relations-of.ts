@@ -1,5 +1,5 @@
-import { QueryTypes, type Transaction } from 'sequelize';
-import { sequelizeOf } from '../library-internals/sequelize.ts';
+import type { Transaction } from 'sequelize';
+import { select } from '../database/select.ts';
 import { append, appendAll } from '../log/append.ts';
 import {
   blockRemoved,
@@ -13,10 +13,6 @@ import type { EventType, RelationKind } from '../topics/event-type.ts';
 
 /** Events whose own text one piece of a deletion takes out of the log. */
 const MOST_EVENTS = 2000;
-
-async function rows<T extends object>(tx: Transaction, sql: string, ...bind: unknown[]): Promise<T[]> {
-  return sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
-}
 
 interface Ended {
   user_id: number;
@@ -33,7 +29,7 @@ interface Ended {
  * @returns whether none is left
  */
 export async function endRelations(tx: Transaction, userId: number, most: number): Promise<boolean> {
-  const ended = await rows<Ended>(
+  const ended = await select<Ended>(
     tx,
     `with page as (
        (select user_id, kind, target_id from relations where user_id = $1 limit $2)
@@ -105,13 +101,13 @@ async function appendErasing<Subject, Payload extends object>(
  * @returns whether none is left, or whether that event still waits for its number
  */
 export async function eraseName(tx: Transaction, userId: number): Promise<'done' | 'more' | 'waits'> {
-  const [waiting] = await rows(
+  const [waiting] = await select(
     tx,
     `select 1 from event_outbox where audience = 'user:' || $1::bigint or (container_type = 'account' and container_id = $1::bigint) limit 1`,
     userId,
   );
   if (waiting) return 'waits';
-  const [own] = await rows<{ found: number }>(
+  const [own] = await select<{ found: number }>(
     tx,
     `with found as (
        delete from event_topics where (topic, seq) in (
@@ -125,7 +121,7 @@ export async function eraseName(tx: Transaction, userId: number): Promise<'done'
     MOST_EVENTS,
   );
   if (own?.found === MOST_EVENTS) return 'more';
-  await rows(
+  await select(
     tx,
     `insert into event_redactions as r (entity_type, entity_id, next_seq, before_seq)
      select 'account', $1::bigint, 0, h.seq + 1 from feed_head h
