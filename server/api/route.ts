@@ -100,8 +100,11 @@ export interface RouteSpec<
   role?: 'moderator';
   /** Whether the user's e-mail address must be verified where the operator asks for it. Looked up as the role. */
   needsVerifiedEmail?: true;
-  /** What a request counts against. Without it the handler counts by what it finds. */
-  limit?: RateLimit;
+  /**
+   * What a request counts against: what reads, or what writes, unless it is said. `own`: the handler counts, by what it
+   * finds.
+   */
+  limit?: RateLimit | 'own';
   params?: P;
   /** Without it there are no query parameters: any is a 422. */
   query?: Q;
@@ -130,7 +133,7 @@ export type Route<C = never> = RouteSpec<
   Joi.AnySchema | undefined,
   Joi.AnySchema | undefined,
   Access
-> & { tag: string; access: Access };
+> & { tag: string; access: Access; limit: RateLimit | 'own' };
 
 /**
  * States routes that use a `C`, and infers each handler's types from the schemas.
@@ -144,7 +147,7 @@ export function routesOf<C>(tag: string) {
     A extends Access = 'user',
   >(
     spec: RouteSpec<C, P, Q, B, A>,
-  ): Route<C> => ({ tag, access: 'user', ...spec });
+  ): Route<C> => ({ tag, access: 'user', limit: spec.method === 'get' ? 'read' : 'write', ...spec });
 }
 
 /** The media types that the body of a route may have. */
@@ -207,7 +210,7 @@ export function routeHandlers<C extends RouteContext>(
       refuseWhile(ctx.schema.absence);
       const isOpen = spec.access === 'anyone' || (isForAll && req.headers.authorization === undefined);
       const user = isOpen ? undefined : await authenticate(req);
-      if (spec.limit) await limit(spec.limit, req, res, user);
+      if (spec.limit !== 'own') await limit(spec.limit, req, res, user);
       if (user) requireScope(user, spec.scope);
       if (spec.body || hasBody(req)) {
         const cameAtOnce = req.complete;

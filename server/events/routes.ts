@@ -18,7 +18,6 @@ export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route<E
     description:
       'At most `limit` events of your topics, and fewer if they exceed about a megabyte: continue from the last one, or from `head` when there are none. With `wait` the response waits for an event, at most that many seconds (long-polling); a waiting request counts as a connection of its user and address, like a stream.',
     scope: 'read',
-    limit: 'read',
     query: schemas.readEvents,
     answers: { 200: schemas.eventPageOf(events), 410: schemas.lostPosition, ...problems(401, 422, 429, 503) },
     handle: async ({ ctx, user, query, res }) => {
@@ -33,7 +32,6 @@ export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route<E
     description:
       'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. Its data is as in `GET /events`, with `prev` as one more member: between `prev` and its own number there is nothing for you. From time to time an event `feed:head` with `seq` and `prev` says that there is nothing for you up to its `id`, so a quiet stream resumes without a loss, too. A position that cannot be served gets an event `reset` with the position to continue from. The stream ends with its token (`session:closed`). It counts as a connection of its user and address: 429 if their share is used up, 503 if the node is full.',
     scope: 'read',
-    limit: 'read',
     query: schemas.streamEvents,
     headers: {
       'Last-Event-ID': {

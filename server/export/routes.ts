@@ -13,7 +13,6 @@ export const exportRoutes = [
     summary: 'Download all that you have written and set',
     description:
       'JSON lines, each `{kind, data}`: first `export` (`version`, `started_at`, `user_id`, `username`), then `account`, each `post` (drafts too), `reply`, `removed_post` (the text of what a moderator has removed, for 30 days), `vote`, `follow`, `block`, `mute`, `follower`, `notification`, `session`, `second_factor`, `identity`, `api_key`, `webhook` (keys and secrets are in none), `audit` (what moderators and the operator did to you, and changes of who can log in to your account) and `report` (yours). The last line is `end` with the number of lines of each kind in `counts`: without it the download is not whole. Things that are there from the beginning to the end are in it, each as it was when it was read; a draft that is published meanwhile, or a post that a moderator restores meanwhile or shortly before, may come twice, the second time with a higher `version`. One at a time for each account, on whichever node, and ten a day (429). It is cut off by the end of the session, by a client that does not read for 30 seconds, and after half an hour.',
-    limit: 'read',
     produces: 'application/x-ndjson',
     answers: { 200: 'Lines of JSON.', ...problems(401, 429, 503) },
     answerHeaders: {

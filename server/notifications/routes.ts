@@ -16,7 +16,6 @@ export const notificationRoutes = [
     description:
       'The newest first, with how many are unread. Of each user the newest thousand are kept. Live they come as events, on all of your devices.',
     scope: 'read',
-    limit: 'read',
     query: schemas.listNotifications,
     answers: { 200: schemas.notifications, ...problems(401, 422, 429) },
     answerHeaders: pageHeadersOf('notifications'),
@@ -40,7 +39,6 @@ export const notificationRoutes = [
     description:
       'On all of your devices. Only what you have seen: those whose `rev` is at most `up_to`. What was added or renewed since stays unread.',
     scope: 'write',
-    limit: 'write',
     body: schemas.markRead,
     answers: { 200: schemas.notificationState, ...problems(401, 422, 429) },
     handle: ({ ctx, user, body, requester }) => commands.markRead(ctx, user, body.up_to, requester),

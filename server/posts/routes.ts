@@ -34,6 +34,15 @@ function tagged(post: PostAnswer, headers: Record<string, string> = {}): Reply {
 
 const route = routesOf<PostContext>('Posts');
 
+const ofChange = {
+  scope: 'write',
+  needsVerifiedEmail: true,
+  params: schemas.postParams,
+  headers: writePreconditions,
+  answers: { 200: schemas.post, ...problems(401, 403, 404, 412, 422, 429) },
+  answerHeaders: etag,
+} as const;
+
 export const postRoutes = [
   route({
     method: 'get',
@@ -44,7 +53,6 @@ export const postRoutes = [
       `${withoutAccount} Home and drafts need a token.`,
     access: 'reader',
     scope: 'read',
-    limit: 'read',
     query: schemas.listPosts,
     headers: sharedPreconditions,
     answers: {
@@ -77,7 +85,6 @@ export const postRoutes = [
     description: `Every client receives a published post as \`${postEvent.added}\`.`,
     scope: 'write',
     needsVerifiedEmail: true,
-    limit: 'write',
     body: schemas.createPost,
     headers: {
       'Idempotency-Key': {
@@ -100,7 +107,6 @@ export const postRoutes = [
     description: `Another's draft is a 404, like a post that does not exist. ${withoutAccount}`,
     access: 'reader',
     scope: 'read',
-    limit: 'read',
     params: schemas.postParams,
     headers: readPreconditions,
     answers: { 200: schemas.post, 304: 'The post has not changed.', ...problems(401, 404, 412, 422) },
@@ -120,18 +126,12 @@ export const postRoutes = [
     },
   }),
   route({
+    ...ofChange,
     method: 'put',
     path: '/posts/:id',
     summary: 'Replace a post',
     description: 'All fields at once; only its owner may. Of a reply that is `content` alone.',
-    scope: 'write',
-    needsVerifiedEmail: true,
-    limit: 'write',
-    params: schemas.postParams,
     body: schemas.replacePost,
-    headers: writePreconditions,
-    answers: { 200: schemas.post, ...problems(401, 403, 404, 412, 422, 429) },
-    answerHeaders: etag,
     handle: async ({ ctx, user, params, body, requester, req }) => {
       const post = await ctx.edits.run(requester, () =>
         commands.updatePost(ctx, user, params.id, body, preconditionsOf(req), { whole: true }),
@@ -140,19 +140,13 @@ export const postRoutes = [
     },
   }),
   route({
+    ...ofChange,
     method: 'patch',
     path: '/posts/:id',
     summary: 'Change parts of a post; publish or withdraw it',
     description:
       'What the body does not name stays as it is; only its owner may. A reply has neither a title nor drafts. A post that is withdrawn or published takes its thread along: meanwhile its replies are a 404 for all others.',
-    scope: 'write',
-    needsVerifiedEmail: true,
-    limit: 'write',
-    params: schemas.postParams,
     body: schemas.editPost,
-    headers: writePreconditions,
-    answers: { 200: schemas.post, ...problems(401, 403, 404, 412, 422, 429) },
-    answerHeaders: etag,
     handle: async ({ ctx, user, params, body, requester, req }) => {
       const post = await ctx.edits.run(requester, () =>
         commands.updatePost(ctx, user, params.id, body, preconditionsOf(req)),
@@ -166,7 +160,6 @@ export const postRoutes = [
     summary: 'Delete a post with its votes',
     description: `Every client receives \`${postEvent.removed}\`; only its owner may. A post takes its thread along. A reply with replies below it stays in the list of its thread, without text and owner.`,
     scope: 'write',
-    limit: 'write',
     params: schemas.postParams,
     headers: writePreconditions,
     answers: { 204: 'The post is deleted.', ...problems(401, 403, 404, 412, 422, 429) },
@@ -180,7 +173,6 @@ export const postRoutes = [
     description: `Every client receives \`${postEvent.added}\`, with \`parent_id\` and \`root_id\`. Another's draft, and a post of a thread that was withdrawn, is a 404; a deleted reply, and one that is fifty replies deep, a 409.`,
     scope: 'write',
     needsVerifiedEmail: true,
-    limit: 'write',
     params: schemas.postParams,
     body: schemas.createReply,
     headers: {
@@ -206,7 +198,6 @@ export const postRoutes = [
       withoutAccount,
     access: 'reader',
     scope: 'read',
-    limit: 'read',
     params: schemas.postParams,
     query: schemas.listReplies,
     headers: sharedPreconditions,

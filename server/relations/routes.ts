@@ -40,7 +40,6 @@ const changes = (['follow', 'block', 'mute'] as const).flatMap((kind) => [
     summary: told[kind].set,
     description: told[kind].aboutSet,
     scope: 'write',
-    limit: 'write',
     params: schemas.relationParams,
     answers: {
       200: schemas.relation,
@@ -55,7 +54,6 @@ const changes = (['follow', 'block', 'mute'] as const).flatMap((kind) => [
     summary: told[kind].end,
     description: told[kind].aboutEnd,
     scope: 'write',
-    limit: 'write',
     params: schemas.relationParams,
     answers: { 200: schemas.relation, ...problems(401, 404, 422, 429) },
     handle: ({ ctx, user, params, requester }) =>
@@ -71,7 +69,6 @@ const publicLists = (['followers', 'following'] as const).map((list) =>
     summary: list === 'followers' ? 'Who follows a user' : 'Whom a user follows',
     description: 'The newest first.',
     scope: 'read',
-    limit: 'read',
     params: schemas.relationParams,
     query: schemas.listQuery(list),
     answers: { 200: schemas.relations, ...problems(401, 404, 422, 429) },
@@ -92,7 +89,6 @@ const ownLists = (['blocks', 'mutes'] as const).map((list) =>
     summary: list === 'blocks' ? 'Whom you block' : 'Whom you mute',
     description: 'The newest first. Nobody else can read it.',
     scope: 'read',
-    limit: 'read',
     query: schemas.listQuery(list),
     answers: { 200: schemas.relations, ...problems(401, 422, 429) },
     answerHeaders: pageHeadersOf('entries'),

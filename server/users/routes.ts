@@ -49,7 +49,6 @@ export const userRoutes = [
     summary: 'Your own account',
     description: 'With the e-mail address, which nobody else is shown.',
     scope: 'read',
-    limit: 'read',
     headers: readPreconditions,
     answers: { 200: schemas.ownUser, 304: 'The account has not changed.', ...problems(401, 412) },
     answerHeaders: etag,
@@ -116,7 +115,6 @@ export const userRoutes = [
     summary: 'Have the link that verifies your e-mail address sent again',
     description:
       'To the new address that waits, or else to the one that you have. You are sent three of them an hour at most, an address six, and the newest link is the one that works, for 24 hours. If there is nothing to verify it is a 409; where the service sends no mail, a 403 with `type` `no_mail`.',
-    limit: 'write',
     answers: { 202: 'A mail with a link is on its way.', ...problems(401, 403, 409, 429) },
     handle: ({ ctx, user, requester, req, res }) =>
       askForVerification(ctx, user, requester, (to) => ctx.countMail(to, req, res, user)),
@@ -145,44 +143,26 @@ export const userRoutes = [
     answers: { 204: 'The account has the address that it had.', ...problems(401, 409, 422, 429) },
     handle: ({ ctx, body, requester }) => undoEmailChange(ctx, body.token, requester),
   }),
-  route({
-    method: 'get',
-    path: '/users/by-name/:username',
-    summary: 'A public profile, by name',
-    description: aboutProfile,
-    access: 'optional',
-    scope: 'read',
-    limit: 'read',
-    params: schemas.nameParams,
-    headers: sharedPreconditions,
-    answers: {
-      200: schemas.publicUser,
-      304: 'The profile has not changed.',
-      ...problems(401, 404, 422),
-    },
-    handle: async ({ ctx, user, params, requester }) => {
-      const profile = await queries.publicProfile(ctx, params, user, requester);
-      return user ? profile : sharedAnswer(JSON.stringify(profile));
-    },
-  }),
-  route({
-    method: 'get',
-    path: '/users/:id',
-    summary: 'A public profile',
-    description: aboutProfile,
-    access: 'optional',
-    scope: 'read',
-    limit: 'read',
-    params: schemas.userParams,
-    headers: sharedPreconditions,
-    answers: {
-      200: schemas.publicUser,
-      304: 'The profile has not changed.',
-      ...problems(401, 404, 422),
-    },
-    handle: async ({ ctx, user, params, requester }) => {
-      const profile = await queries.publicProfile(ctx, params, user, requester);
-      return user ? profile : sharedAnswer(JSON.stringify(profile));
-    },
-  }),
+  ...(
+    [
+      ['/users/by-name/:username', 'A public profile, by name', schemas.nameParams],
+      ['/users/:id', 'A public profile', schemas.userParams],
+    ] as const
+  ).map(([path, summary, params]) =>
+    route({
+      method: 'get',
+      path,
+      summary,
+      description: aboutProfile,
+      access: 'optional',
+      scope: 'read',
+      params,
+      headers: sharedPreconditions,
+      answers: { 200: schemas.publicUser, 304: 'The profile has not changed.', ...problems(401, 404, 422) },
+      handle: async ({ ctx, user, params, requester }) => {
+        const profile = await queries.publicProfile(ctx, params, user, requester);
+        return user ? profile : sharedAnswer(JSON.stringify(profile));
+      },
+    }),
+  ),
 ];

@@ -15,7 +15,6 @@ export const voteRoutes = [
     description:
       'Voting a second time is a 409, and taking back a vote that is not there a 404. `PUT` and `DELETE /posts/{id}/vote` may be repeated. Votes for one post from one address are limited per hour: more are a 429. A vote for a post of somebody who blocks you, or whom you block, is a 403.',
     scope: 'write',
-    limit: 'write',
     body: schemas.castVote,
     answers: { 201: schemas.voteView, ...problems(401, 403, 404, 409, 422, 429) },
     handle: ({ ctx, user, body, requester, req }) =>
@@ -31,7 +30,6 @@ export const voteRoutes = [
     description:
       'Repeating the request is no error. Votes for one post from one address are limited per hour: more are a 429. A vote for a post of somebody who blocks you, or whom you block, is a 403.',
     scope: 'write',
-    limit: 'write',
     params: postParams,
     answers: { 200: schemas.voteView, ...problems(401, 403, 404, 422, 429) },
     handle: ({ ctx, user, params, requester, req }) =>
@@ -43,7 +41,6 @@ export const voteRoutes = [
     summary: 'Take a vote back (idempotent)',
     description: 'Repeating the request is no error.',
     scope: 'write',
-    limit: 'write',
     params: postParams,
     answers: { 200: schemas.voteView, ...problems(401, 404, 422, 429) },
     handle: ({ ctx, user, params, requester, req }) =>
