@@ -46,6 +46,11 @@ export class Caller {
     }
   }
 
+  /** Something that is read, and may be asked for again. @throws {TidingsError} */
+  get<T>(path: string, query: NonNullable<Request['query']>, signal: AbortSignal | undefined) {
+    return this.call<T>({ method: 'GET', path, query, repeatable: true, signal });
+  }
+
   /** The body of the answer. @throws {TidingsError} */
   async body<T>(request: Request): Promise<T> {
     return (await this.call<T>(request)).body;

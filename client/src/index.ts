@@ -27,7 +27,7 @@ export type { FeedStatus, FeedTrouble } from './feed/status.ts';
 export type { LoginSessionListOptions, LoginSessionPage, LoginSessions } from './login-sessions.ts';
 export type { AuditLogOptions, AuditPage, CaseListOptions, CasePage, Moderation } from './moderation.ts';
 export type { NotificationListOptions, NotificationPage, Notifications } from './notifications.ts';
-export type { PagePlace } from './page-place.ts';
+export type { PageOptions, PagePlace } from './page-place.ts';
 export type {
   CreateOptions,
   EditOptions,

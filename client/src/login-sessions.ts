@@ -1,6 +1,6 @@
 import type { Caller } from './caller.ts';
 import type { LoginSession } from './contract.ts';
-import { nextCursor } from './page-place.ts';
+import { nextCursor, type PageOptions } from './page-place.ts';
 
 export interface LoginSessionPage {
   /** The newest login first. */
@@ -9,13 +9,7 @@ export interface LoginSessionPage {
   next: string | undefined;
 }
 
-export interface LoginSessionListOptions {
-  /** 1 to 100; the server's default is 10. */
-  limit?: number;
-  /** `next` of the page before. */
-  cursor?: string | undefined;
-  signal?: AbortSignal;
-}
+export type LoginSessionListOptions = PageOptions;
 
 /** The logins of the user that have not ended, on all devices. */
 export class LoginSessions {
@@ -30,13 +24,7 @@ export class LoginSessions {
     cursor,
     signal,
   }: LoginSessionListOptions = {}): Promise<LoginSessionPage> => {
-    const { body, headers } = await this.#caller.call<LoginSession[]>({
-      method: 'GET',
-      path: '/sessions',
-      query: { limit, cursor },
-      repeatable: true,
-      signal,
-    });
+    const { body, headers } = await this.#caller.get<LoginSession[]>('/sessions', { limit, cursor }, signal);
     return { sessions: body, next: nextCursor(headers) };
   };
 

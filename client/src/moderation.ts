@@ -1,15 +1,10 @@
 import type { Caller } from './caller.ts';
 import type { AuditEntry, ModerationAction, ModerationCase } from './contract.ts';
-import { nextCursor, type PagePlace, placeOf } from './page-place.ts';
+import { nextCursor, type PageOptions, type PagePlace, placeOf } from './page-place.ts';
 
-export interface CaseListOptions {
+export interface CaseListOptions extends PageOptions {
   /** Those that wait, which is the server's default, or those that are resolved. */
   state?: 'open' | 'resolved';
-  /** 1 to 100; the server's default is 20. */
-  limit?: number;
-  /** `next` of the page before. */
-  cursor?: string | undefined;
-  signal?: AbortSignal;
 }
 
 export interface CasePage extends PagePlace {
@@ -17,7 +12,7 @@ export interface CasePage extends PagePlace {
   cases: ModerationCase[];
 }
 
-export interface AuditLogOptions {
+export interface AuditLogOptions extends PageOptions {
   /** Only this action. */
   action?: AuditEntry['action'];
   /** Only what this user did. */
@@ -26,11 +21,6 @@ export interface AuditLogOptions {
   userId?: number;
   /** Only what was done to this post. */
   postId?: number;
-  /** 1 to 100; the server's default is 20. */
-  limit?: number;
-  /** `next` of the page before. */
-  cursor?: string | undefined;
-  signal?: AbortSignal;
 }
 
 export interface AuditPage {
@@ -50,13 +40,11 @@ export class Moderation {
 
   /** What users have reported. */
   readonly cases = async ({ state, limit, cursor, signal }: CaseListOptions = {}): Promise<CasePage> => {
-    const { body, headers } = await this.#caller.call<ModerationCase[]>({
-      method: 'GET',
-      path: '/moderation/cases',
-      query: { state, limit, cursor },
-      repeatable: true,
+    const { body, headers } = await this.#caller.get<ModerationCase[]>(
+      '/moderation/cases',
+      { state, limit, cursor },
       signal,
-    });
+    );
     return { cases: body, ...placeOf(headers) };
   };
 
@@ -84,13 +72,11 @@ export class Moderation {
     cursor,
     signal,
   }: AuditLogOptions = {}): Promise<AuditPage> => {
-    const { body, headers } = await this.#caller.call<AuditEntry[]>({
-      method: 'GET',
-      path: '/moderation/log',
-      query: { action, actor_id: actorId, user_id: userId, post_id: postId, limit, cursor },
-      repeatable: true,
+    const { body, headers } = await this.#caller.get<AuditEntry[]>(
+      '/moderation/log',
+      { action, actor_id: actorId, user_id: userId, post_id: postId, limit, cursor },
       signal,
-    });
+    );
     return { entries: body, next: nextCursor(headers) };
   };
 }

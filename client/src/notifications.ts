@@ -1,20 +1,15 @@
 import type { Caller } from './caller.ts';
 import type { NotificationState, NotificationView } from './contract.ts';
-import { type PagePlace, placeOf } from './page-place.ts';
+import { type PageOptions, type PagePlace, placeOf } from './page-place.ts';
 
 export interface NotificationPage extends PagePlace, NotificationState {
   /** The newest first. */
   notifications: NotificationView[];
 }
 
-export interface NotificationListOptions {
+export interface NotificationListOptions extends PageOptions {
   /** Only those that are unread. */
   unread?: boolean;
-  /** 1 to 100; the server's default is 20. */
-  limit?: number;
-  /** `next` of the page before. */
-  cursor?: string | undefined;
-  signal?: AbortSignal;
 }
 
 /** What others did that concerns the user. */
@@ -32,15 +27,9 @@ export class Notifications {
     cursor,
     signal,
   }: NotificationListOptions = {}): Promise<NotificationPage> => {
-    const { body, headers } = await this.#caller.call<
+    const { body, headers } = await this.#caller.get<
       NotificationState & { notifications: NotificationView[] }
-    >({
-      method: 'GET',
-      path: '/notifications',
-      query: { unread: unread === true ? 'true' : undefined, limit, cursor },
-      repeatable: true,
-      signal,
-    });
+    >('/notifications', { unread: unread === true ? 'true' : undefined, limit, cursor }, signal);
     return { ...body, ...placeOf(headers) };
   };
 

@@ -1,6 +1,15 @@
 import type { FeedPosition } from './contract.ts';
 import { TidingsError } from './tidings-error.ts';
 
+/** Which page of a list is wanted. */
+export interface PageOptions {
+  /** 1 to 100. The server's default is 10; of notifications, and of what moderators read, 20. */
+  limit?: number;
+  /** `next` of the page before. */
+  cursor?: string | undefined;
+  signal?: AbortSignal;
+}
+
 /** Where a page of a list stands: in the list, and in the feed. */
 export interface PagePlace {
   /** The cursor of the next page; undefined on the last. */

@@ -1,15 +1,11 @@
 import type { Caller } from './caller.ts';
 import type { NewPost, PostAnswer, PostEdit, ReplyAnswer, Report, Sort, ThreadSort } from './contract.ts';
-import { type PagePlace, placeOf } from './page-place.ts';
+import { type PageOptions, type PagePlace, placeOf } from './page-place.ts';
 
-export interface ListOptions {
-  /** 1 to 100; the server's default is 10. */
-  limit?: number;
+export interface ListOptions extends PageOptions {
   sort?: Sort;
   /** Text that title or content contains, in any case. */
   search?: string;
-  /** `next` of the page before. */
-  cursor?: string | undefined;
   /** `home`: only your own posts and those of users whom you follow. */
   view?: 'all' | 'home';
   ownerId?: number;
@@ -17,20 +13,14 @@ export interface ListOptions {
   tag?: string;
   /** `true`: only published posts; `false`: only your own drafts; absent: both. */
   published?: boolean;
-  signal?: AbortSignal;
 }
 
 export interface PostPage extends PagePlace {
   posts: PostAnswer[];
 }
 
-export interface ReplyListOptions {
-  /** 1 to 100; the server's default is 10. */
-  limit?: number;
+export interface ReplyListOptions extends PageOptions {
   sort?: ThreadSort;
-  /** `next` of the page before. */
-  cursor?: string | undefined;
-  signal?: AbortSignal;
 }
 
 export interface ReplyPage extends PagePlace {

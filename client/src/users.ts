@@ -1,14 +1,8 @@
 import type { Caller } from './caller.ts';
 import type { PublicUser, RelationEntry, RelationView, Report } from './contract.ts';
-import { type PagePlace, placeOf } from './page-place.ts';
+import { type PageOptions, type PagePlace, placeOf } from './page-place.ts';
 
-export interface RelationListOptions {
-  /** 1 to 100; the server's default is 10. */
-  limit?: number;
-  /** `next` of the page before. */
-  cursor?: string | undefined;
-  signal?: AbortSignal;
-}
+export type RelationListOptions = PageOptions;
 
 /** Users, the newest first, each with the time since when. */
 export interface RelationPage extends PagePlace {
@@ -116,13 +110,7 @@ export class Users {
   }
 
   async #list(path: string, { limit, cursor, signal }: RelationListOptions = {}): Promise<RelationPage> {
-    const { body, headers } = await this.#caller.call<RelationEntry[]>({
-      method: 'GET',
-      path,
-      query: { limit, cursor },
-      repeatable: true,
-      signal,
-    });
+    const { body, headers } = await this.#caller.get<RelationEntry[]>(path, { limit, cursor }, signal);
     return { users: body, ...placeOf(headers) };
   }
 }
