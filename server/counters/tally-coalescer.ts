@@ -31,11 +31,7 @@ export interface TallyCoalescerOptions {
  * client gets at most one message per window, and fewer if sending to all clients takes more than half of the window.
  */
 export class TallyCoalescer {
-  readonly #window: number;
-  readonly #tell: TallyCoalescerOptions['tell'];
-  readonly #onCoalesced: () => void;
-  readonly #onOverflow: () => void;
-  readonly #maxWaiting: number;
+  readonly #options: Required<TallyCoalescerOptions>;
   readonly #dirty = new Map<number, Tally>();
   /** Post → the highest rev that has been sent or is about to be. Oldest first. */
   readonly #known = new Map<number, number>();
@@ -46,12 +42,8 @@ export class TallyCoalescer {
   /** When they may be sent again, in milliseconds since 1970. */
   #next = 0;
 
-  constructor({ window, tell, onCoalesced, onOverflow, maxWaiting = MAX_WAITING }: TallyCoalescerOptions) {
-    this.#window = window;
-    this.#tell = tell;
-    this.#onCoalesced = onCoalesced;
-    this.#onOverflow = onOverflow;
-    this.#maxWaiting = maxWaiting;
+  constructor(options: TallyCoalescerOptions) {
+    this.#options = { maxWaiting: MAX_WAITING, ...options };
   }
 
   /** How many posts' tallies wait to be sent. */
@@ -65,7 +57,7 @@ export class TallyCoalescer {
       if (known !== undefined && known >= tally.rev) continue;
       this.#known.delete(tally.post_id);
       this.#known.set(tally.post_id, tally.rev);
-      if (this.#dirty.has(tally.post_id)) this.#onCoalesced();
+      if (this.#dirty.has(tally.post_id)) this.#options.onCoalesced();
       this.#dirty.set(tally.post_id, tally);
     }
     while (this.#known.size > MAX_KNOWN) {
@@ -73,10 +65,10 @@ export class TallyCoalescer {
       if (oldest === undefined) break;
       this.#known.delete(oldest);
     }
-    if (this.#dirty.size > this.#maxWaiting) {
+    if (this.#dirty.size > this.#options.maxWaiting) {
       // What is dropped here must count as news when it is read again.
       this.forget();
-      this.#onOverflow();
+      this.#options.onOverflow();
     }
     this.#schedule();
   }
@@ -107,14 +99,14 @@ export class TallyCoalescer {
 
   async #flush(): Promise<void> {
     this.#timer = undefined;
-    this.#next = Date.now() + this.#window;
+    this.#next = Date.now() + this.#options.window;
     const tallies = [...this.#dirty.values()];
     this.#dirty.clear();
     const incomplete = this.#incomplete;
     this.#incomplete = false;
     if (tallies.length === 0 && !incomplete) return;
     this.#telling = true;
-    const worked = await this.#tell(tallies, incomplete);
+    const worked = await this.#options.tell(tallies, incomplete);
     this.#telling = false;
     this.#next = Math.max(this.#next, Date.now() + Math.min(MAX_REST, worked * REST_SHARE));
     this.#schedule();

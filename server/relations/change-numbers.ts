@@ -18,17 +18,13 @@ export interface ChangeNumbersOptions {
 
 /** Tells a request that has changed a relation which number its event got: since then the stream goes by it. */
 export class ChangeNumbers {
-  readonly #feed: ChangeNumbersOptions['feed'];
-  readonly #settled: number;
-  readonly #timeLimit: number;
+  readonly #options: ChangeNumbersOptions;
   /** User → who waits for an event that changes one of the user's relations. */
   readonly #waiting = new Map<number, Set<() => void>>();
 
-  constructor({ feed, settled, timeLimit }: ChangeNumbersOptions) {
-    this.#feed = feed;
-    this.#settled = settled;
-    this.#timeLimit = timeLimit;
-    feed.on('events', (entries) => {
+  constructor(options: ChangeNumbersOptions) {
+    this.#options = options;
+    options.feed.on('events', (entries) => {
       for (const { relation } of entries)
         if (relation) for (const wake of this.#waiting.get(relation.user_id) ?? []) wake();
     });
@@ -40,7 +36,7 @@ export class ChangeNumbers {
    * @throws {AppError} 503 if it gets none for some seconds
    */
   async of(userId: number, outboxId: number, db: DatabaseShare): Promise<number> {
-    const end = performance.now() + this.#timeLimit;
+    const end = performance.now() + this.#options.timeLimit;
     const pause = new Pause();
     let passed = 0;
     const wake = () => {
@@ -53,7 +49,7 @@ export class ChangeNumbers {
       for (;;) {
         const before = passed;
         const seq = await numberOf(db, outboxId);
-        if (seq !== undefined && seq <= this.#feed.seq) return seq;
+        if (seq !== undefined && seq <= this.#options.feed.seq) return seq;
         const left = end - performance.now();
         if (left <= 0)
           throw unavailable(
@@ -74,7 +70,7 @@ export class ChangeNumbers {
    * has read the log less than a second ago: after that time, each has either read of the block, or writes nothing.
    */
   async settled(): Promise<void> {
-    await sleep(this.#settled);
+    await sleep(this.#options.settled);
   }
 }
 

@@ -31,11 +31,7 @@ export interface TallyDeliveryOptions {
  * only that one is kept.
  */
 export class TallyDelivery {
-  readonly #missedTallies: TallyDeliveryOptions['missedTallies'];
-  readonly #slices: TimeSlices;
-  readonly #metrics: Metrics;
-  readonly #log: Logger;
-  readonly #end: EndSubscriber;
+  readonly #options: TallyDeliveryOptions;
   readonly #all = new Set<Subscriber>();
   readonly #trackers = new Map<number, Set<Subscriber>>();
   readonly #held = new Set<Subscriber>();
@@ -45,12 +41,8 @@ export class TallyDelivery {
   #telling: readonly Tally[] | undefined;
   #flushing: NodeJS.Timeout | undefined;
 
-  constructor({ missedTallies, slices, metrics, log, end }: TallyDeliveryOptions) {
-    this.#missedTallies = missedTallies;
-    this.#slices = slices;
-    this.#metrics = metrics;
-    this.#log = log;
-    this.#end = end;
+  constructor(options: TallyDeliveryOptions) {
+    this.#options = options;
   }
 
   start(): void {
@@ -126,13 +118,13 @@ export class TallyDelivery {
   async deliver(tallies: readonly Tally[], incomplete: boolean): Promise<number> {
     this.#telling = tallies;
     const frames = tallyFrames(tallies);
-    const worked = await this.#slices.each(this.#all, (subscriber) => {
+    const worked = await this.#options.slices.each(this.#all, (subscriber) => {
       if (this.#telling !== tallies) return;
       for (const { slice, frame } of frames) this.#write(subscriber, slice, frame);
       if (incomplete) this.#writeIncomplete(subscriber);
     });
     const wanted = new Map<Subscriber, Tally[]>();
-    const gathered = await this.#slices.each(this.#tracked(tallies), ([subscriber, tally]) => {
+    const gathered = await this.#options.slices.each(this.#tracked(tallies), ([subscriber, tally]) => {
       const own = wanted.get(subscriber);
       if (own) own.push(tally);
       else wanted.set(subscriber, [tally]);
@@ -140,7 +132,7 @@ export class TallyDelivery {
     return (
       worked +
       gathered +
-      (await this.#slices.each(wanted, ([subscriber, found]) => {
+      (await this.#options.slices.each(wanted, ([subscriber, found]) => {
         if (this.#telling !== tallies) return;
         // What it has let go of since then it was promised not to hear of.
         const own = found.filter(({ post_id }) => subscriber.tracked?.has(post_id));
@@ -163,8 +155,8 @@ export class TallyDelivery {
   /** A client that resumes and receives all tallies gets those that it missed; after a failure it gets them later. */
   async tellMissed(subscriber: Subscriber, after: number): Promise<void> {
     if (subscriber.tallies !== 'all') return;
-    const { tallies, incomplete } = await this.#missedTallies(after).catch((error: unknown) => {
-      this.#log.debug({ err: error }, 'missed tallies could not be read');
+    const { tallies, incomplete } = await this.#options.missedTallies(after).catch((error: unknown) => {
+      this.#options.log.debug({ err: error }, 'missed tallies could not be read');
       return { tallies: [], incomplete: true };
     });
     if (!subscriber.open) return;
@@ -176,7 +168,7 @@ export class TallyDelivery {
     if (!subscriber.open) return;
     if (this.#mayWrite(subscriber)) {
       subscriber.write(INCOMPLETE);
-      this.#metrics.tallyFrames.inc();
+      this.#options.metrics.tallyFrames.inc();
       return;
     }
     this.#held.add(subscriber);
@@ -193,7 +185,7 @@ export class TallyDelivery {
     if (!subscriber.open) return;
     if (this.#mayWrite(subscriber)) {
       subscriber.write(frame);
-      this.#metrics.tallyFrames.inc();
+      this.#options.metrics.tallyFrames.inc();
       return;
     }
     const held = (subscriber.heldTallies ??= new Map<number, Tally>());
@@ -203,7 +195,7 @@ export class TallyDelivery {
       if (!known || known.rev < tally.rev) held.set(tally.post_id, tally);
     }
     if (held.size > MAX_HELD)
-      this.#end(subscriber, 'slow_consumer', 'The connection does not keep up with the tallies.');
+      this.#options.end(subscriber, 'slow_consumer', 'The connection does not keep up with the tallies.');
   }
 
   #flushHeld(): void {
