@@ -119,7 +119,6 @@ export async function homeMemory(stage: Stage): Promise<Line[]> {
   const line = newLine({
     what: `memory per connection with home of ${FOLLOWEES} followees, beyond one that takes everything`,
     unit: 'kB',
-    limit: '',
     reach: { atMost: 1.5 },
     notes: [
       `${sockets} on one process, of as many users; on the heap and beside it after a garbage collection`,

@@ -84,7 +84,6 @@ async function compare(
     what: '',
     unit: 'µs',
     limit: 'a bare ws server that writes one prepared frame to each socket',
-    reach: undefined,
   });
   let number = 0;
   let idle = 0;

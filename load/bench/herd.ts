@@ -23,8 +23,6 @@ export async function herd(stage: Stage): Promise<Line[]> {
   const live = newLine({
     what: `${sockets.toLocaleString('en-US')} clients come back, each ${BEHIND} events behind: until all have them`,
     unit: 's',
-    limit: '',
-    reach: undefined,
   });
   const cost = newLine({ ...live, what: 'the same, the processor time of the server for each', unit: 'ms' });
   const page = newLine({

@@ -48,7 +48,6 @@ export async function homeReturn(stage: Stage): Promise<Line[]> {
   const live = newLine({
     what: 'until all of them are live',
     unit: 's',
-    limit: '',
     reach: { atMost: 5 },
   });
   for (let round = 0; round < stage.rounds; round += 1) {

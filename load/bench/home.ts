@@ -64,7 +64,6 @@ export async function home(stage: Stage): Promise<Line[]> {
     nobody: newLine({
       what: 'CPU for an event that none of them wants, beyond that on an empty node',
       unit: 'µs',
-      limit: '',
       reach: { atMost: 20 },
       notes: [`${2 * sockets} with home; ${UNWANTED.events / stage.scale} events at once`],
     }),

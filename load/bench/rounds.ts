@@ -15,9 +15,9 @@ export interface Line {
   notes: string[];
 }
 
-/** A line that has no figures yet. */
-export function newLine(line: Omit<Line, 'ours' | 'theirs' | 'notes'> & { notes?: readonly string[] }): Line {
-  return { ...line, ours: [], theirs: [], notes: [...(line.notes ?? [])] };
+/** A line that has no figures yet. Without a limit it is held against nothing, without a reach it is only told. */
+export function newLine(line: Pick<Line, 'what' | 'unit'> & Partial<Line>): Line {
+  return { limit: '', reach: undefined, ...line, ours: [], theirs: [], notes: [...(line.notes ?? [])] };
 }
 
 /** The middle of some figures. */

@@ -83,7 +83,6 @@ export async function size(stage: Stage): Promise<Line[]> {
     const line = newLine({
       what: act.what,
       unit: 'ms CPU',
-      limit: '',
       reach: { atMost: act.atMost },
     });
     for (let round = 0; round < stage.rounds + 1; round += 1) {
