@@ -48,7 +48,7 @@ export function AccountView({ me }: { me: OwnUser }) {
   return (
     <section class="settings" aria-labelledby="account-title">
       <h1 id="account-title" class="place-title" tabIndex={-1}>
-        {say('account.title')}
+        {say('place.account')}
       </h1>
       <section>
         <h2>{say('account.name')}</h2>

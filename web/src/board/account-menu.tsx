@@ -13,7 +13,7 @@ export function AccountMenu({ me }: { me: OwnUser }) {
   const leave = () => logOut().catch(() => notify(say('menu.unreached'), 'failed'));
   return (
     <div class="account">
-      <PlaceLink to={{ name: 'account' }} class="self" title={say('menu.account')}>
+      <PlaceLink to={{ name: 'account' }} class="self" title={say('place.account')}>
         <Face id={me.id} name={me.username} />
         <span class="unseen">{say('menu.accountOf', { name: me.username })}</span>
         <span class="account-name" aria-hidden="true">

@@ -159,7 +159,6 @@ export const de: Messages = {
   'news.updated': '{name} hat {title} bearbeitet.',
   'news.removed': '{title} wurde entfernt.',
 
-  'menu.account': 'Dein Konto',
   'menu.accountOf': 'Dein Konto, {name}',
   'menu.logOut': 'Abmelden',
   'menu.unreached': 'Du bist hier abgemeldet, aber der Server war nicht erreichbar.',
@@ -285,12 +284,10 @@ export const de: Messages = {
   'delete.failed': 'Es wurde nicht gelöscht. {why}',
   'post.named': '„{title}“',
 
-  'drafts.title': 'Entwürfe',
   'drafts.private': 'Nur du siehst sie.',
   'drafts.none': 'Keine Entwürfe. Was du schreibst und für später behältst, steht hier.',
   'drafts.failed': 'Das wurde nicht veröffentlicht. {why}',
 
-  'notifications.title': 'Mitteilungen',
   'notifications.unread': 'ungelesen',
   'notifications.none':
     'Noch nichts. Hier steht, wer dir antwortet, dich erwähnt, dir folgt oder für dich stimmt, und was die Moderation tut.',
@@ -480,7 +477,6 @@ export const de: Messages = {
   'moderation.log.unfinished': ', weitere folgen',
   'moderation.log.post': '(Beitrag {id})',
 
-  'account.title': 'Dein Konto',
   'account.name': 'Name',
   'account.nameHint': 'Steht bei deinen Beiträgen. Buchstaben ohne Umlaute, Ziffern, Punkte und Striche.',
   'account.nameVerb': 'Namen ändern',

@@ -151,7 +151,6 @@ export const en = {
   'news.updated': '{name} edited {title}.',
   'news.removed': '{title} was removed.',
 
-  'menu.account': 'Your account',
   'menu.accountOf': 'Your account, {name}',
   'menu.logOut': 'Log out',
   'menu.unreached': 'You are logged out here, but the server could not be reached.',
@@ -273,12 +272,10 @@ export const en = {
   'delete.failed': 'It was not deleted. {why}',
   'post.named': '“{title}”',
 
-  'drafts.title': 'Drafts',
   'drafts.private': 'Only you see these.',
   'drafts.none': 'No drafts. What you write and keep for later is here.',
   'drafts.failed': 'It was not published. {why}',
 
-  'notifications.title': 'Notifications',
   'notifications.unread': 'unread',
   'notifications.none':
     'Nothing yet. Replies, mentions, followers, votes and what moderators do are told here.',
@@ -464,7 +461,6 @@ export const en = {
   'moderation.log.unfinished': ', with more to follow',
   'moderation.log.post': '(post {id})',
 
-  'account.title': 'Your account',
   'account.name': 'Name',
   'account.nameHint': 'Shown with your posts. Letters, digits, dots and dashes.',
   'account.nameVerb': 'Change the name',

@@ -14,11 +14,11 @@ export function Bell() {
   const { state } = useStore(() => createNotificationStore(service, { limit: 1, feed }), [feed]);
   const { unread } = state;
   return (
-    <PlaceLink to={{ name: 'notifications' }} class="bell" title={say('notifications.title')}>
+    <PlaceLink to={{ name: 'notifications' }} class="bell" title={say('place.notifications')}>
       <svg viewBox="0 0 24 24" aria-hidden="true" focusable="false">
         <path d="M12 3.5a5.5 5.5 0 0 0-5.5 5.5c0 5-2 6.5-2 7.5h15c0-1-2-2.5-2-7.5A5.5 5.5 0 0 0 12 3.5ZM10 19.5a2 2 0 0 0 4 0" />
       </svg>
-      <span class="bell-word">{say('notifications.title')}</span>
+      <span class="bell-word">{say('place.notifications')}</span>
       {unread > 0 && (
         <span class="badge">
           {unread > MOST ? `${MOST}+` : unread}

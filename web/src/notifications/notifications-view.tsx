@@ -29,11 +29,11 @@ export function NotificationsView() {
   return (
     <section aria-labelledby="notifications-title">
       <h1 id="notifications-title" class="place-title" tabIndex={-1}>
-        {say('notifications.title')}
+        {say('place.notifications')}
       </h1>
       {notifications.length === 0 && loading && <Skeleton />}
       {notifications.length === 0 && !loading && !error && <p class="nothing">{say('notifications.none')}</p>}
-      <ul class="notifications" aria-label={say('notifications.title')}>
+      <ul class="notifications" aria-label={say('place.notifications')}>
         {notifications.map((one) => (
           <Entry key={one.id} of={one} fresh={fresh.has(keyOf(one))} />
         ))}

@@ -78,7 +78,7 @@ function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<v
         </p>
         {id === me.id ? (
           <p>
-            <PlaceLink to={{ name: 'account' }}>{say('account.title')}</PlaceLink>
+            <PlaceLink to={{ name: 'account' }}>{say('place.account')}</PlaceLink>
           </p>
         ) : (
           <RelationButtons user={user} onChange={onChange} />

@@ -40,7 +40,7 @@ export function KeptAwayView({ list }: { list: KeptAway }) {
             </li>
           ))}
           <li>
-            <PlaceLink to={{ name: 'account' }}>{say('account.title')}</PlaceLink>
+            <PlaceLink to={{ name: 'account' }}>{say('place.account')}</PlaceLink>
           </li>
         </ul>
       </nav>

@@ -35,7 +35,7 @@ export function DraftsView() {
   return (
     <section ref={cards} class="timeline" aria-labelledby="drafts-title">
       <h1 id="drafts-title" class="place-title" tabIndex={-1}>
-        {say('drafts.title')}
+        {say('place.drafts')}
       </h1>
       <p class="muted place-words">{say('drafts.private')}</p>
       {trouble !== undefined && <Trouble again={load}>{trouble}</Trouble>}
