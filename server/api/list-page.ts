@@ -43,23 +43,11 @@ export function linkHeader(path: string, url: string, next: string | undefined):
   };
 }
 
-/** Next pages that are remembered, and the length of an address that is worth it: the first pages are asked for again and again. */
-const MAX_PAGES = 500;
-const MAX_LENGTH = 400;
-const nextPages = new Map<string, string>();
-
 function nextPage(path: string, url: string, cursor: string): string {
-  const key = `${path} ${url} ${cursor}`;
-  const known = nextPages.get(key);
-  if (known !== undefined) return known;
   // A query may hold question marks of its own.
   const at = url.indexOf('?');
   const params = new URLSearchParams(at < 0 ? '' : url.slice(at));
   params.delete('skip');
   params.set('cursor', cursor);
-  const next = `${path}?${params.toString()}`;
-  if (key.length > MAX_LENGTH) return next;
-  if (nextPages.size >= MAX_PAGES) nextPages.clear();
-  nextPages.set(key, next);
-  return next;
+  return `${path}?${params.toString()}`;
 }
