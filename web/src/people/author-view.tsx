@@ -39,7 +39,7 @@ export function AuthorView({ username, id }: Sought) {
       off();
     };
   }, [timeline, store]);
-  if (!user) return <Nobody username={username} store={store} state={state} />;
+  if (!user) return <Nobody username={username} {...state} again={() => void store.load()} />;
   return (
     <>
       <About user={user} onChange={() => store.load()} />

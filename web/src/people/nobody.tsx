@@ -1,4 +1,4 @@
-import type { ProfileState, ProfileStore } from 'tidings-client';
+import type { TidingsError } from 'tidings-client';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { Trouble } from '../chrome/trouble.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
@@ -6,12 +6,14 @@ import { say } from '../languages/say.ts';
 
 interface NobodyProps {
   username: string;
-  store: ProfileStore;
-  state: ProfileState;
+  missing: boolean;
+  error: TidingsError | undefined;
+  /** Reads the user again. */
+  again: () => void;
 }
 
 /** In place of a user who has not been read yet, is not there, or could not be read. */
-export function Nobody({ username, store, state: { missing, error } }: NobodyProps) {
+export function Nobody({ username, missing, error, again }: NobodyProps) {
   return (
     <section>
       {/* Another heading takes its place as soon as the user has been read: it is not to have the focus until then. */}
@@ -20,7 +22,7 @@ export function Nobody({ username, store, state: { missing, error } }: NobodyPro
       </h1>
       {missing && <p class="muted">{say('people.missingWhy')}</p>}
       {!missing && !error && <Skeleton />}
-      {error && <Trouble again={() => void store.load()}>{sentenceOf(error)}</Trouble>}
+      {error && <Trouble again={again}>{sentenceOf(error)}</Trouble>}
     </section>
   );
 }

@@ -19,7 +19,7 @@ const PAGE = 50;
 export function PeopleView({ username, list }: { username: string; list: List }) {
   const { store, state } = useProfile({ username });
   const { user } = state;
-  if (!user) return <Nobody username={username} store={store} state={state} />;
+  if (!user) return <Nobody username={username} {...state} again={() => void store.load()} />;
   return (
     <section aria-labelledby="people-title">
       <h1 id="people-title" class="place-title" tabIndex={-1}>

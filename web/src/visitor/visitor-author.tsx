@@ -1,12 +1,10 @@
 import { useEffect, useMemo } from 'preact/hooks';
 import type { PublicUser } from 'tidings-client';
 import { goToDoor } from '../account/door.ts';
-import { sentenceOf } from '../chrome/sentence.ts';
-import { Trouble } from '../chrome/trouble.tsx';
 import { Face } from '../feed/face.tsx';
-import { Skeleton } from '../feed/skeleton.tsx';
 import { say } from '../languages/say.ts';
 import { joined } from '../people/joined.ts';
+import { Nobody } from '../people/nobody.tsx';
 import { service } from '../service.ts';
 import { Pages } from '../chrome/pages.ts';
 import { VisitorList } from './visitor-list.tsx';
@@ -28,20 +26,9 @@ export function VisitorAuthor({ username, id }: { username: string; id: number |
   const [user] = pages.items.value;
   const error = pages.error.value;
   if (!user) {
-    if (!error) return <Skeleton />;
-    const missing = error.code === 'not_found' || error.code === 'invalid';
-    return (
-      <section>
-        <h1 class="place-title" tabIndex={-1}>
-          {missing ? say('people.missing', { name: username }) : `@${username}`}
-        </h1>
-        {missing ? (
-          <p class="muted">{say('people.missingWhy')}</p>
-        ) : (
-          <Trouble again={() => void pages.load()}>{sentenceOf(error)}</Trouble>
-        )}
-      </section>
-    );
+    const missing = error?.code === 'not_found' || error?.code === 'invalid';
+    const trouble = missing ? undefined : error;
+    return <Nobody username={username} missing={missing} error={trouble} again={() => void pages.load()} />;
   }
   return (
     <>
