@@ -26,11 +26,16 @@ export interface Missed {
 }
 
 /** A read that has not begun yet, and all who wait for it. */
-interface Pending {
+class Pending {
   /** What changed since then is sent: clients that saw a later event get some tallies more than they missed. */
   position: number;
-  missed: Promise<Missed>;
-  begin: () => Promise<void>;
+  begin!: () => Promise<void>;
+  readonly missed: Promise<Missed>;
+
+  constructor(position: number, read: () => Promise<Missed>) {
+    this.position = position;
+    this.missed = new Promise((resolve, reject) => (this.begin = () => read().then(resolve, reject)));
+  }
 }
 
 /**
@@ -66,10 +71,8 @@ export class MissedTallies {
     const position = after - (after % STEP);
     let pending = this.#pending.find((one) => one.position === position) ?? this.#sharedBy(position);
     if (!pending) {
-      const { promise, resolve, reject } = withResolvers<Missed>();
-      const begin = (from: number) => this.#read(from).then(resolve, reject);
-      const own: Pending = { position, missed: promise, begin: () => begin(own.position) };
-      this.#pending.push((pending = own));
+      const own: Pending = (pending = new Pending(position, () => this.#read(own.position)));
+      this.#pending.push(own);
       if (!this.#reading) void this.#readAll();
     }
     return pending.missed;
@@ -121,19 +124,4 @@ export class MissedTallies {
       incomplete: rows.length > this.#most,
     };
   }
-}
-
-/** `Promise.withResolvers`, which Node 20 does not have. */
-function withResolvers<T>(): {
-  promise: Promise<T>;
-  resolve: (value: T) => void;
-  reject: (error: unknown) => void;
-} {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
 }
