@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import { type QueryOptionsWithType, QueryTypes, type Transaction } from 'sequelize';
-import { sequelizeOf } from '../library-internals/sequelize.ts';
+import type { Transaction } from 'sequelize';
+import { select } from '../database/select.ts';
 import type { Finding } from '../database/check.ts';
 import { inWords } from '../text/time-span.ts';
 
@@ -68,13 +68,7 @@ export async function findStuck(client: pg.ClientBase): Promise<Finding[]> {
  * gets `reset` instead. Running nodes use the new floor from their next read of the log on.
  */
 async function raiseFloor(tx: Transaction, seq: number): Promise<void> {
-  const sequelize = sequelizeOf(tx);
-  const options: QueryOptionsWithType<QueryTypes.RAW> = {
-    bind: [seq],
-    type: QueryTypes.RAW,
-    transaction: tx,
-  };
-  await sequelize.query('update feed_head set floor = greatest(floor, $1)', options);
-  await sequelize.query('delete from event_log where seq <= $1', options);
-  await sequelize.query('delete from event_topics where seq <= $1', options);
+  await select(tx, 'update feed_head set floor = greatest(floor, $1)', seq);
+  await select(tx, 'delete from event_log where seq <= $1', seq);
+  await select(tx, 'delete from event_topics where seq <= $1', seq);
 }

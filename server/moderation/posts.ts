@@ -1,6 +1,6 @@
-import { QueryTypes, type Transaction } from 'sequelize';
+import type { Transaction } from 'sequelize';
+import { select } from '../database/select.ts';
 import { AppError, invalid } from '../errors.ts';
-import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
 import { postCreated, postUpdated } from '../posts/events.ts';
 import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
@@ -35,17 +35,14 @@ function setLocked(locked: boolean): PostAct {
     }
     if (post.locked === locked)
       throw new AppError('conflict', `Post ${id} is ${locked ? 'locked already' : 'not locked'}.`);
-    const sequelize = sequelizeOf(tx);
-    await sequelize.query(
+    await select(
+      tx,
       // Its author has changed nothing: `updated_at` stays.
       `update posts set version = version + 1, locked_at = case when $2 then clock_timestamp() end where id = $1`,
-      { type: QueryTypes.RAW, transaction: tx, bind: [id, locked] },
+      id,
+      locked,
     );
-    const [row] = await sequelize.query<PostRow>(publishedPosts, {
-      type: QueryTypes.SELECT,
-      transaction: tx,
-      bind: [[id]],
-    });
+    const [row] = await select<PostRow>(tx, publishedPosts, [id]);
     return { tell: async () => row && append(tx, postUpdated, presentPost(row)) };
   };
 }
@@ -71,8 +68,7 @@ export async function lockPost(
   moderatorId: number,
   id: number,
 ): Promise<{ post: TargetPost; owner: TargetUser }> {
-  const query = <T extends object>(sql: string) =>
-    sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind: [id] });
+  const query = <T extends object>(sql: string) => select<T>(tx, sql, id);
   const [found] = await query<{ owner_id: number | null; mentioned: number[] }>(
     `select coalesce(p.owner_id, k.owner_id) as owner_id,
        array(select (m ->> 'id')::bigint from jsonb_array_elements(k.mentions) m) as mentioned

@@ -1,6 +1,5 @@
-import { QueryTypes } from 'sequelize';
+import { select } from '../database/select.ts';
 import { AppError, invalid } from '../errors.ts';
-import { sequelizeOf } from '../library-internals/sequelize.ts';
 import type { UserAct } from './act.ts';
 
 /**
@@ -9,35 +8,30 @@ import type { UserAct } from './act.ts';
  * @throws {AppError} 422 for an end that is not to come
  */
 const suspend: UserAct = async ({ tx, revocations }, { id }, { until }) => {
-  const sequelize = sequelizeOf(tx);
-  const [row] = await sequelize.query<{ holds: boolean }>(
+  const end = until ?? null;
+  const [row] = await select<{ holds: boolean }>(
+    tx,
     `select coalesce($1::timestamptz, 'infinity') > clock_timestamp() as holds`,
-    { type: QueryTypes.SELECT, transaction: tx, bind: [until ?? null] },
+    end,
   );
   if (!row?.holds) {
     const msg = '"until" must be a moment that is to come';
     throw invalid([{ loc: ['body', 'until'], msg, type: 'date.greater' }], 1);
   }
-  await sequelize.query(
+  await select(
+    tx,
     `update users set suspended_until = coalesce($2::timestamptz, 'infinity') where id = $1`,
-    {
-      type: QueryTypes.RAW,
-      transaction: tx,
-      bind: [id, until ?? null],
-    },
+    id,
+    end,
   );
   await revocations.revoke(tx, id, { code: 'suspended' });
-  return { details: { until: until ?? null } };
+  return { details: { until: end } };
 };
 
 /** Ends a suspension before its time. @throws {AppError} 409 if the user is not suspended */
 const unsuspend: UserAct = async ({ tx }, { id, suspended }) => {
   if (!suspended) throw new AppError('conflict', `User ${id} is not suspended.`);
-  await sequelizeOf(tx).query('update users set suspended_until = null where id = $1', {
-    type: QueryTypes.RAW,
-    transaction: tx,
-    bind: [id],
-  });
+  await select(tx, 'update users set suspended_until = null where id = $1', id);
   return {};
 };
 

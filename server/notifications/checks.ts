@@ -1,10 +1,8 @@
 import type pg from 'pg';
-import { QueryTypes, type Transaction } from 'sequelize';
+import type { Transaction } from 'sequelize';
 import { bounded, type Check, type Finding, MOST_FOUND } from '../database/check.ts';
-import { sequelizeOf } from '../library-internals/sequelize.ts';
+import { select } from '../database/select.ts';
 import { notificationEvent } from './event-names.ts';
-
-const select = { type: QueryTypes.SELECT } as const;
 
 /**
  * Notifications of what nobody sees, and those that the log tells otherwise. Those whose events have been pruned are
@@ -56,16 +54,12 @@ async function findWrongNotifications(client: pg.ClientBase): Promise<Finding[]>
 
 /** Takes one away, whether it is there or only told, or tells one that is there. */
 async function tellAnew(tx: Transaction, userId: number, id: number, isThere: boolean): Promise<void> {
-  const options = { ...select, transaction: tx };
-  const sequelize = sequelizeOf(tx);
-  await sequelize.query('select lock_notifications(array[$1::bigint])', { ...options, bind: [userId] });
-  if (!isThere) await sequelize.query('delete from notifications where id = $1', { ...options, bind: [id] });
-  await sequelize.query(
-    isThere
-      ? `select tell_notifications(array[$1::bigint], '{}', '{}')`
-      : `select tell_notifications('{}', array[$1::bigint], array[$2::bigint])`,
-    { ...options, bind: isThere ? [id] : [id, userId] },
-  );
+  await select(tx, 'select lock_notifications(array[$1::bigint])', userId);
+  if (isThere) await select(tx, `select tell_notifications(array[$1::bigint], '{}', '{}')`, id);
+  else {
+    await select(tx, 'delete from notifications where id = $1', id);
+    await select(tx, `select tell_notifications('{}', array[$1::bigint], array[$2::bigint])`, id, userId);
+  }
 }
 
 /** Users who were last told another number of unread notifications than their lists show. */
@@ -95,11 +89,7 @@ async function findWrongCounts(client: pg.ClientBase): Promise<Finding[]> {
 }
 
 async function tellState(tx: Transaction, userId: number): Promise<void> {
-  await sequelizeOf(tx).query('select tell_notification_state(array[$1::bigint])', {
-    ...select,
-    transaction: tx,
-    bind: [userId],
-  });
+  await select(tx, 'select tell_notification_state(array[$1::bigint])', userId);
 }
 
 /** Posts whose votes are otherwise than their owners were told, and that nothing is to be told of. */
@@ -119,10 +109,11 @@ async function findWrongVotes(client: pg.ClientBase): Promise<Finding[]> {
   return bounded(rows, ({ post_id, people, voters }) => ({
     what: `Others voted ${voters} times for post ${post_id}, and its owner was told ${people}.`,
     repair: async (tx) => {
-      await sequelizeOf(tx).query(
+      await select(
+        tx,
         `insert into vote_notices (post_id) values ($1)
          on conflict (post_id) do update set pending = true, told_at = excluded.told_at`,
-        { type: QueryTypes.RAW, transaction: tx, bind: [post_id] },
+        post_id,
       );
     },
   }));

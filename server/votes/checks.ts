@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import { QueryTypes, type Transaction } from 'sequelize';
-import { sequelizeOf } from '../library-internals/sequelize.ts';
+import type { Transaction } from 'sequelize';
+import { select } from '../database/select.ts';
 import { bounded, type Check, type Finding, MOST_FOUND } from '../database/check.ts';
 
 /** Living replies below each post that has any, in SQL. */
@@ -47,19 +47,10 @@ function counted(told: number | null, number: number, one: string, many: string)
  * lock.
  */
 async function recount(tx: Transaction, postId: number): Promise<void> {
-  const sequelize = sequelizeOf(tx);
-  const bind = [postId];
-  await sequelize.query('select 1 from posts where id = $1 for update', {
-    bind,
-    type: QueryTypes.SELECT,
-    transaction: tx,
-  });
-  await sequelize.query('select 1 from post_tallies where post_id = $1 for update', {
-    bind,
-    type: QueryTypes.SELECT,
-    transaction: tx,
-  });
-  await sequelize.query(
+  await select(tx, 'select 1 from posts where id = $1 for update', postId);
+  await select(tx, 'select 1 from post_tallies where post_id = $1 for update', postId);
+  await select(
+    tx,
     `insert into post_tallies as t (post_id, root_id, votes, replies, rev, hot)
      select p.id, p.root_id, c.n, b.n, 1, hot_rank(c.n, p.listed_at)
      from posts p, (select count(*)::integer as n from votes where post_id = $1) c,
@@ -70,7 +61,7 @@ async function recount(tx: Transaction, postId: number): Promise<void> {
      on conflict (post_id) do update
      set votes = excluded.votes, replies = excluded.replies, rev = t.rev + 1, hot = excluded.hot,
        xid = pg_current_xact_id()`,
-    { bind, type: QueryTypes.RAW, transaction: tx },
+    postId,
   );
 }
 
