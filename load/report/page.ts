@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { escaped } from '../../server/docs/html.ts';
 import { type LoadReport, passes } from '../run.ts';
 import { charts } from './charts.ts';
 import { figuresOf } from './figures.ts';
@@ -13,10 +14,10 @@ export async function pageOf(report: LoadReport): Promise<string> {
   const good = passes(report);
   const sections = figuresOf(report).map(
     ({ title, figures }) =>
-      `<section><h2>${escape(title)}</h2><table>${figures
+      `<section><h2>${escaped(title)}</h2><table>${figures
         .map(
           ({ label, value, bad }) =>
-            `<tr${bad ? ' class="bad"' : ''}><th scope="row">${escape(label)}</th><td>${escape(value)}</td></tr>`,
+            `<tr${bad ? ' class="bad"' : ''}><th scope="row">${escaped(label)}</th><td>${escaped(value)}</td></tr>`,
         )
         .join('')}</table></section>`,
   );
@@ -25,13 +26,13 @@ export async function pageOf(report: LoadReport): Promise<string> {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Tidings load test, ${escape(report.began)}</title>
+<title>Tidings load test, ${escaped(report.began)}</title>
 <style>${uPlotStyle}${style}</style>
 </head>
 <body>
 <header>
 <h1>${report.connected.toLocaleString('en-US')} live connections</h1>
-<p>${escape(report.url)}, ${escape(report.began)}, ${report.seconds} s of writing</p>
+<p>${escaped(report.url)}, ${escaped(report.began)}, ${report.seconds} s of writing</p>
 <p class="${good ? 'good' : 'bad'}" role="status">${
     good
       ? 'Every client was handed every event once, in order, and holds the tallies of the database.'
@@ -45,10 +46,4 @@ export async function pageOf(report: LoadReport): Promise<string> {
 </body>
 </html>
 `;
-}
-
-const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-
-function escape(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => entities[character] ?? character);
 }
