@@ -206,7 +206,7 @@ const kinds: [name: RegExp, uses: Uses][] = [
     /^(checks|fold)\.ts$/,
     {
       values: [
-        'database/check.ts',
+        'database/(check|select).ts',
         'library-internals/sequelize.ts',
         'log/append.ts',
         'public-thread.ts',

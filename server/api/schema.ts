@@ -1,4 +1,5 @@
 import Joi from 'joi';
+import { encodeCursor } from '../keyset-cursor.ts';
 import type { FieldError } from '../protocol.ts';
 import { countedString } from './characters.ts';
 import { isVisible } from '../text/visible.ts';
@@ -120,10 +121,13 @@ export function pageSize(fallback: number) {
   );
 }
 
-/** Where a page of a list begins. @param example of the list */
-export function pageCursor(example: string) {
+/** Where a page of a list begins. @param last of an example: the list, and the key and the id of the last row before it */
+export function pageCursor(...last: Parameters<typeof encodeCursor>) {
   return optional(
-    Joi.string().max(200).description('From the `Link` header of the previous page').example(example),
+    Joi.string()
+      .max(200)
+      .description('From the `Link` header of the previous page')
+      .example(encodeCursor(...last)),
   );
 }
 

@@ -20,7 +20,6 @@ import {
   withDefault,
 } from '../api/schema.ts';
 import { scopes } from '../identity.ts';
-import { writeSessionCursor } from './session-cursor.ts';
 
 export const password = text()
   .min(8)
@@ -146,9 +145,7 @@ export const sessionParams = object({ id: sessionId });
 
 export const listSessions = object({
   limit: pageSize(10),
-  cursor: pageCursor(
-    writeSessionCursor({ moment: 1_795_867_200_000_000, id: '8b0f4c4e-3f57-4d0c-9a52-6f1c4a0f2d11' }),
-  ),
+  cursor: pageCursor('sessions', 1_795_867_200_000_000, '8b0f4c4e-3f57-4d0c-9a52-6f1c4a0f2d11'),
 });
 export type ListSessions = Infer<typeof listSessions>;
 

@@ -15,7 +15,6 @@ import {
   visibleText,
   withDefault,
 } from '../api/schema.ts';
-import { encodeCursor } from '../keyset-cursor.ts';
 import type { ReportAdded, ReportResolved, RoleChanged } from './event-payloads.ts';
 import { auditActions, postActions, reportReasons, userActions } from './present.ts';
 
@@ -129,7 +128,7 @@ export const listLog = object({
   user_id: optional(id()).description('Only what was done to this user').example(2),
   post_id: optional(id()).description('Only what was done to this post').example(7),
   limit: pageSize(20),
-  cursor: pageCursor(encodeCursor('moderation-log', 12, 12)),
+  cursor: pageCursor('moderation-log', 12, 12),
 });
 export type ListLog = Infer<typeof listLog>;
 
@@ -167,6 +166,6 @@ export const cases = listOf(
 export const listCases = object({
   state: withDefault(oneOf('open', 'resolved').description('Which cases').example('resolved'), 'open'),
   limit: pageSize(20),
-  cursor: pageCursor(encodeCursor('moderation-cases', 12, 12)),
+  cursor: pageCursor('moderation-cases', 12, 12),
 });
 export type ListCases = Infer<typeof listCases>;

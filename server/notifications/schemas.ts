@@ -13,7 +13,6 @@ import {
   timestamp,
   withDefault,
 } from '../api/schema.ts';
-import { encodeCursor } from '../keyset-cursor.ts';
 import type {
   NotificationAdded,
   NotificationRemoved,
@@ -109,7 +108,7 @@ export const notificationsRead = exactly<NotificationsRead>()(
 export const listNotifications = object({
   unread: withDefault(Joi.boolean().description('Only those that are unread').example(true), false),
   limit: pageSize(20),
-  cursor: pageCursor(encodeCursor('notifications', 12, 7)),
+  cursor: pageCursor('notifications', 12, 7),
 });
 export type ListNotifications = Infer<typeof listNotifications>;
 

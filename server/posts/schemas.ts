@@ -1,6 +1,6 @@
 import Joi from 'joi';
 import { tagOf } from '../text/tags.ts';
-import { sorts, threadSorts, writeCursor } from './cursor.ts';
+import { sorts, threadSorts } from './cursor.ts';
 import { postEvent } from './event-names.ts';
 import type { PostView, RemovedPost } from './event-payloads.ts';
 import {
@@ -193,7 +193,7 @@ export const listReplies = object({
       .example('old'),
     'old',
   ),
-  cursor: pageCursor(writeCursor('thread:old', { key: '7', id: 7 })),
+  cursor: pageCursor('thread:old', '7', 7),
 });
 export type ListReplies = Infer<typeof listReplies>;
 
@@ -250,7 +250,7 @@ export const listPosts = object({
       .description('`true`: only published posts; `false`: only your own drafts; absent: both')
       .example(true),
   ),
-  cursor: pageCursor(writeCursor('new', { key: '2026-11-28 12:00:00+00', id: 7 })),
+  cursor: pageCursor('new', '2026-11-28 12:00:00+00', 7),
 });
 export type ListPosts = Infer<typeof listPosts>;
 

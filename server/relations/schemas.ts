@@ -1,5 +1,4 @@
 import Joi from 'joi';
-import { encodeCursor } from '../keyset-cursor.ts';
 import type { FollowChange, HiddenUser } from './event-payloads.ts';
 import {
   count,
@@ -43,7 +42,7 @@ export type RelationList = 'followers' | 'following' | 'blocks' | 'mutes';
 export function listQuery(list: RelationList) {
   return object({
     limit: pageSize(10),
-    cursor: pageCursor(encodeCursor(list, 1_795_867_200_000_000, 7)),
+    cursor: pageCursor(list, 1_795_867_200_000_000, 7),
   });
 }
 export type ListRelations = Infer<ReturnType<typeof listQuery>>;
