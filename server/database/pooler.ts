@@ -153,7 +153,7 @@ export class SessionWatch extends Loop {
   }
 
   async #tryAgain(): Promise<void> {
-    await refuseTransactionPooling(this.#options.databaseUrl, { signal: this.#loop.signal });
+    await refuseTransactionPooling(this.#options.databaseUrl, { signal: this.signal });
     this.#fault = undefined;
     this.#options.identity.refuse(undefined);
     this.#options.log.info('each connection to the database has its own session again');
