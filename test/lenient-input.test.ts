@@ -140,7 +140,23 @@ describe('an input that says nothing', () => {
     expect(await said('PUT', `/posts/${body.id}/report`, { reason: 'spam', note: '' })).to.include(
       'You cannot report your own post',
     );
-    expect(await said('POST', '/posts', [])).to.equal('"body" must be of type object.');
+    expect(await said('POST', '/posts', [])).to.equal('"body" must be an object.');
+    for (const [path, sentence] of [
+      ['/posts/01', '"id" must be a whole number in plain digits.'],
+      ['/posts/0', '"id" must be at least 1.'],
+      ['/posts/9007199254740992', '"id" must be between -9007199254740991 and 9007199254740991.'],
+      ['/posts?limit=101', '"limit" must be at most 100.'],
+      ['/posts?published=1', '"published" must be true or false.'],
+      [`/posts?cursor=${'x'.repeat(201)}`, '"cursor" must have at most 200 characters.'],
+    ] as const)
+      expect(await said('GET', path, undefined)).to.equal(sentence);
+    const key = { name: 'k', password };
+    expect(await said('POST', '/users/me/keys', { ...key, scopes: [] })).to.equal(
+      '"scopes" must not be empty.',
+    );
+    expect(await said('POST', '/users/me/keys', { ...key, scopes: ['read', 'read'] })).to.equal(
+      '"scopes[1]" is listed twice.',
+    );
   });
 
   it('stays a fault in a JSON body', async () => {

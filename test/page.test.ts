@@ -111,6 +111,13 @@ describe('the page', () => {
       oidc: null,
     });
     expect((await fetch(`${nodes.first.url}/assets/none.js`)).status).to.equal(404);
+    const [script] = /\/assets\/[\w-]+\.js/.exec(
+      await (await fetch(nodes.first.url, { headers: { accept: 'text/html' } })).text(),
+    ) ?? [''];
+    for (const path of [script, '/service-worker.js'])
+      expect((await fetch(`${nodes.first.url}${path}`, { headers: { 'if-match': '"x"' } })).status).to.equal(
+        412,
+      );
   });
 
   it('tells what is wrong beside the field that it is about', async () => {

@@ -35,6 +35,8 @@ function fromParser(error: unknown): AppError | undefined {
     });
   }
   switch (type === 'charset.unsupported' ? 415 : error.status) {
+    case 412:
+      return new AppError('version_mismatch', 'The file is not the one that the precondition is about.');
     case 413:
       return new AppError('too_large', 'The body is larger than allowed.');
     case 415:

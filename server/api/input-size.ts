@@ -48,7 +48,7 @@ export function sizeUp(
   const { known, lists } = shapeOf(schema);
   const most = known + MAX_UNKNOWN;
   if (Object.keys(value).length > most) {
-    const message = `"value" must have less than or equal to ${most} keys`;
+    const message = `"value" must have at most ${most} fields`;
     return { rest: undefined, faults: [{ path: [], message, type: 'object.max' }], good: [] };
   }
   for (const { key, max, items } of lists) {
@@ -56,7 +56,7 @@ export function sizeUp(
     if (!Array.isArray(list)) continue;
     const glance = glances.get(items);
     if (list.length > max) {
-      const message = `"${key}" must contain less than or equal to ${max} items`;
+      const message = `"${key}" must have at most ${max} items`;
       sized.faults.push({ path: [key], message, type: 'array.max' });
     } else if (glance && all(list, glance)) sized.good.push([key, list]);
     else continue;

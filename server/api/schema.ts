@@ -85,7 +85,9 @@ export function text(): Joi.StringSchema {
 /** Well-formed text with at least one visible character. It is stored unchanged: nothing is trimmed. */
 export function visibleText(): Joi.StringSchema {
   return text().custom(
-    (value: string, helpers) => (isVisible(value) ? value : helpers.error('string.invisible')),
+    (value: string, helpers) =>
+      // Of U+0000 is told by itself.
+      isVisible(value) || value.includes('\0') ? value : helpers.error('string.invisible'),
     'visible text',
   );
 }
@@ -99,7 +101,7 @@ export function wholeNumber(): Joi.NumberSchema {
     .integer()
     .custom((value: number, helpers) => {
       const given: unknown = helpers.original;
-      return typeof given === 'string' && given !== String(value) ? helpers.error('number.base') : value;
+      return typeof given === 'string' && given !== String(value) ? helpers.error('number.digits') : value;
     }, 'plain digits');
 }
 
@@ -143,15 +145,29 @@ export function uuid(): Joi.StringSchema {
 
 // Compiled once: Joi would compile a text again for each input. Its typings know texts alone.
 const compiled = (text: string): object => Joi.x(text) as object;
-const messages = {
+/** What is said of faults where Joi's own words are not plain. */
+export const messages = {
   'string.nul': compiled('{{#label}} must not contain the character U+0000'),
   'string.surrogate': compiled('{{#label}} must not contain a lone surrogate'),
   'string.reserved': compiled('{{#label}} is reserved'),
   'string.tag': compiled(
-    '{{#label}} must be a tag: letters, digits and underscores of any script, at most 100, and not digits alone',
+    '{{#label}} must be a tag: letters, digits, underscores and emoji of any script, at most 100, and not digits alone',
   ),
   'string.invisible': compiled('{{#label}} must contain a visible character'),
   'string.pattern.name': compiled('{{#label}} must be {{#name}}'),
+  'string.min': compiled('{{#label}} must have at least {{#limit}} characters'),
+  'string.max': compiled('{{#label}} must have at most {{#limit}} characters'),
+  'number.min': compiled('{{#label}} must be at least {{#limit}}'),
+  'number.max': compiled('{{#label}} must be at most {{#limit}}'),
+  'number.digits': compiled('{{#label}} must be a whole number in plain digits'),
+  'number.unsafe': compiled(
+    `{{#label}} must be between -${Number.MAX_SAFE_INTEGER} and ${Number.MAX_SAFE_INTEGER}`,
+  ),
+  'boolean.base': compiled('{{#label}} must be true or false'),
+  'array.min': compiled('{{#label}} must not be empty'),
+  'array.max': compiled('{{#label}} must have at most {{#limit}} items'),
+  'array.unique': compiled('{{#label}} is listed twice'),
+  'object.base': compiled('{{#label}} must be an object'),
   'object.unknown': compiled('{{#label}} is not a known field'),
   'object.min': compiled('{{#label}} must have at least one field'),
   'string.guid': compiled('{{#label}} must be a UUID'),

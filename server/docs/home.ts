@@ -60,9 +60,10 @@ export function mountHome(router: Router, options: HomeOptions): void {
   router.use('/assets', express.static(join(built, 'assets'), forGood));
   router.get(stable, (req, res, next) => {
     const headers = { 'Cache-Control': 'no-cache' };
-    // Not there: the page was never built.
     res.sendFile(req.path, { ...whole, root: built, cacheControl: false, headers }, (error: unknown) => {
-      if (error !== undefined && !res.headersSent) next();
+      if (error === undefined || res.headersSent) return;
+      // Not there: the page was never built.
+      next(error instanceof Error && 'status' in error && error.status === 412 ? error : undefined);
     });
   });
   router.get('/robots.txt', (_req, res) => {

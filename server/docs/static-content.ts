@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 import type { Request, Response } from 'express';
+import { isNotModified } from '../api/preconditions.ts';
 
 /** Content that does not change while the process runs. */
 export interface Content {
@@ -63,8 +64,14 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
 export async function sendContent(req: Request, res: Response, content: Content): Promise<void> {
   const { body, version, encoded } = content;
   const forGood = req.query.v === version;
-  res.set('ETag', `"${version}"`);
+  const etag = `"${version}"`;
+  res.set('ETag', etag);
   res.set('Cache-Control', forGood ? 'public, max-age=31536000, immutable' : 'no-cache');
+  if (isNotModified(req, etag)) {
+    res.removeHeader('Content-Type');
+    res.status(304).end();
+    return;
+  }
   const taken =
     body.length > SHORT && req.headers['accept-encoding'] !== undefined
       ? ENCODINGS.find((encoding) => encoding === req.acceptsEncodings(...ENCODINGS, 'identity'))

@@ -63,9 +63,10 @@ const moment = () =>
   Joi.string()
     .pattern(MOMENT, 'a moment in UTC, as 2030-01-01T12:00:00Z')
     .custom((value: string, helpers) => {
-      // 30 February would be taken for a day of March.
+      if (!MOMENT.test(value)) return value;
+      // 30 February would be taken for a day of March, and PostgreSQL has no year 0.
       const day = new Date(value);
-      return Number.isNaN(day.getTime()) || day.getUTCDate() !== Number(value.slice(8, 10))
+      return day.getUTCFullYear() === 0 || day.getUTCDate() !== Number(value.slice(8, 10))
         ? helpers.error('string.pattern.name', { name: 'a day that there is' })
         : value;
     }, 'a day that there is');

@@ -17,14 +17,14 @@ export function requirePayloadLimits(place: 'payload' | 'auth', input: unknown):
   if (typeof input !== 'object' || input === null) return 0;
   // Bytes are an object to Joi, of as many unknown keys.
   if (input instanceof Uint8Array || Object.keys(input).length > MAX_KEYS)
-    throw refusal({ loc: [place], msg: `"${place}" must be of type object`, type: 'object.base' });
+    throw refusal({ loc: [place], msg: `"${place}" must be an object`, type: 'object.base' });
   let items = 0;
   for (const [key, value] of Object.entries(input)) {
     if (!Array.isArray(value)) continue;
     if (value.length > MAX_ITEMS)
       throw refusal({
         loc: [place, key],
-        msg: `"${key}" must contain less than or equal to ${MAX_ITEMS} items`,
+        msg: `"${key}" must have at most ${MAX_ITEMS} items`,
         type: 'array.max',
       });
     items += value.length;
