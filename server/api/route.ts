@@ -291,7 +291,7 @@ function readQuery(schema: Joi.AnySchema, req: Request): ReturnType<typeof check
  * A form is read as OAuth2 requires: unknown fields are ignored, empty ones count as absent. JSON is validated
  * strictly.
  */
-function readBody(schema: Joi.AnySchema, req: Request): ReturnType<typeof check> {
+function checkBody(schema: Joi.AnySchema, req: Request): ReturnType<typeof check> {
   const body: unknown = req.body;
   if (!isForm(req) || typeof body !== 'object' || body === null) return check(schema, 'body', body);
   const { once, faults } = givenOnce(schema, 'body', knownFields(schema, body as Record<string, unknown>));
@@ -313,7 +313,7 @@ function validate(spec: Route, req: Request): { params: unknown; query: unknown;
   const input = {
     params: read(spec.params, (schema) => check(schema, 'path', req.params)),
     query: read(spec.anyQuery ? undefined : (spec.query ?? noQuery), (schema) => readQuery(schema, req)),
-    body: read(spec.body, (schema) => readBody(schema, req)),
+    body: read(spec.body, (schema) => checkBody(schema, req)),
   };
   for (const [name, header] of Object.entries(spec.headers ?? {})) {
     // Most requests have none of them, and `headersDistinct` is made of all that there are.

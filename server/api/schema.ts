@@ -138,9 +138,14 @@ export function timestamp(): Joi.StringSchema {
   return Joi.string().isoDate();
 }
 
-/** A UUID as the documents mean it. Joi by itself would take one in braces or without hyphens as well. */
+/**
+ * A UUID as the documents mean it, in whichever case it is written (RFC 9562). Joi by itself would take one in braces or
+ * without hyphens as well.
+ */
 export function uuid(): Joi.StringSchema {
-  return Joi.string().guid({ separator: '-', wrapper: false });
+  return Joi.string()
+    .guid({ separator: '-', wrapper: false })
+    .custom((value: string) => value.toLowerCase(), 'lower case');
 }
 
 // Compiled once: Joi would compile a text again for each input. Its typings know texts alone.
@@ -256,6 +261,7 @@ export function givenOnce(
   };
 }
 
+/** The fault of what was given more than once. */
 export function givenTwice(place: InputPlace, name: string): FieldError {
   return { loc: [place, name], msg: `"${name}" was given more than once`, type: 'any.repeated' };
 }
