@@ -1,12 +1,53 @@
-/** What is still to be done, in pieces, for accounts that were renamed or deleted: see server/users/account-tasks. */
-export const accountTaskTables = [
-  `create table account_tasks (
-     user_id bigint primary key references users (id) on delete cascade,
-     kind text not null constraint account_tasks_kind_check check (kind in ('rename', 'delete')),
-     -- A renaming has told of the posts from the newest one down to, without, this one.
-     before_listed_at timestamptz not null default 'infinity',
-     before_post_id bigint not null default 9223372036854775807,
-     -- When a node last did a piece of it. One that has rested is taken up by any node.
-     worked_at timestamptz not null default clock_timestamp()
-   )`,
+import {
+  type CreationOptional,
+  DataTypes,
+  type InferAttributes,
+  type InferCreationAttributes,
+  Model,
+  type Sequelize,
+} from 'sequelize';
+
+/** What is still to be done, in pieces, for an account that was renamed or deleted: see server/users/account-tasks. */
+export class AccountTask extends Model<InferAttributes<AccountTask>, InferCreationAttributes<AccountTask>> {
+  declare userId: number;
+  declare kind: 'rename' | 'delete';
+  /** A renaming has told of the posts from the newest one down to, without, this one. */
+  declare beforeListedAt: CreationOptional<Date>;
+  declare beforePostId: CreationOptional<string>;
+  /** When a node last did a piece of it. One that has rested is taken up by any node. */
+  declare workedAt: CreationOptional<Date>;
+}
+
+export function defineAccountTask(sequelize: Sequelize): void {
+  AccountTask.init(
+    {
+      userId: {
+        type: DataTypes.BIGINT,
+        primaryKey: true,
+        references: { model: 'users', key: 'id' },
+        onDelete: 'CASCADE',
+      },
+      kind: { type: DataTypes.TEXT, allowNull: false },
+      beforeListedAt: {
+        type: DataTypes.DATE,
+        allowNull: false,
+        defaultValue: sequelize.literal(`'infinity'::timestamptz`),
+      },
+      beforePostId: {
+        type: DataTypes.BIGINT,
+        allowNull: false,
+        defaultValue: sequelize.literal('9223372036854775807'),
+      },
+      workedAt: {
+        type: DataTypes.DATE,
+        allowNull: false,
+        defaultValue: sequelize.literal('clock_timestamp()'),
+      },
+    },
+    { sequelize, tableName: 'account_tasks' },
+  );
+}
+
+export const accountTaskChecks = [
+  `alter table account_tasks add constraint account_tasks_kind_check check (kind in ('rename', 'delete'))`,
 ];

@@ -4,6 +4,7 @@ import {
   type InferAttributes,
   type InferCreationAttributes,
   Model,
+  Op,
   type Sequelize,
 } from 'sequelize';
 
@@ -47,6 +48,25 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
   declare searchGrams: CreationOptional<string | null>;
   /** By which version of the fold the text was made; null if it is still to be made. */
   declare searchFold: CreationOptional<number | null>;
+}
+
+/**
+ * The number of a post's votes, apart from the post: a popular post is one hot row, and neither an edit should wait for
+ * its voters nor its text be copied with each vote.
+ */
+export class PostTally extends Model<InferAttributes<PostTally>, InferCreationAttributes<PostTally>> {
+  declare postId: number;
+  /** That of its post; null of a post that is no reply. By it and the votes a thread is listed. */
+  declare rootId: CreationOptional<number | null>;
+  declare votes: CreationOptional<number>;
+  /** Living replies below it, at whatever depth. */
+  declare replies: CreationOptional<number>;
+  /** Grows by one with each transaction that changes `votes` or `replies`. */
+  declare rev: CreationOptional<number>;
+  /** The rank in `sort=hot`: see `hot_rank` in the migrations. */
+  declare hot: number;
+  /** The last writing transaction: lets a reader ask for what changed since its last snapshot and miss no late commit. */
+  declare xid: CreationOptional<string>;
 }
 
 export function definePost(sequelize: Sequelize): void {
@@ -93,6 +113,99 @@ export function definePost(sequelize: Sequelize): void {
       sequelize,
       tableName: 'posts',
       defaultScope: { attributes: { exclude: ['searchText', 'searchKeys', 'searchGrams', 'searchFold'] } },
+      indexes: [
+        {
+          name: 'posts_listed_idx',
+          fields: [
+            { name: 'listed_at', order: 'DESC' },
+            { name: 'id', order: 'DESC' },
+          ],
+        },
+        { name: 'posts_drafts_idx', fields: ['owner_id'], where: { published: false } },
+        {
+          name: 'posts_owner_listed_idx',
+          fields: ['owner_id', { name: 'listed_at', order: 'DESC' }, { name: 'id', order: 'DESC' }],
+        },
+        {
+          name: 'posts_top_level_idx',
+          fields: [
+            { name: 'listed_at', order: 'DESC' },
+            { name: 'id', order: 'DESC' },
+          ],
+          where: { parent_id: null },
+        },
+        {
+          name: 'posts_owner_top_level_idx',
+          fields: ['owner_id', { name: 'listed_at', order: 'DESC' }, { name: 'id', order: 'DESC' }],
+          where: { parent_id: null },
+        },
+        {
+          name: 'posts_deleted_idx',
+          fields: ['id'],
+          where: { deleted_at: { [Op.ne]: null }, parent_id: null },
+        },
+        { name: 'posts_root_idx', fields: ['root_id', 'id'], where: { root_id: { [Op.ne]: null } } },
+        { name: 'posts_unparsed_idx', fields: ['id'], where: { parsed_at: null } },
+        { name: 'posts_parent_idx', fields: ['parent_id'], where: { parent_id: { [Op.ne]: null } } },
+      ],
+    },
+  );
+  PostTally.init(
+    {
+      postId: {
+        type: DataTypes.BIGINT,
+        primaryKey: true,
+        references: { model: 'posts', key: 'id' },
+        onDelete: 'CASCADE',
+      },
+      rootId: { type: DataTypes.BIGINT },
+      votes: { type: DataTypes.INTEGER, allowNull: false, defaultValue: 0 },
+      replies: { type: DataTypes.INTEGER, allowNull: false, defaultValue: 0 },
+      rev: { type: DataTypes.BIGINT, allowNull: false, defaultValue: 0 },
+      hot: { type: DataTypes.DOUBLE, allowNull: false },
+      xid: { type: 'XID8', allowNull: false, defaultValue: sequelize.literal('pg_current_xact_id()') },
+    },
+    {
+      sequelize,
+      tableName: 'post_tallies',
+      indexes: [
+        {
+          name: 'post_tallies_top_idx',
+          fields: [
+            { name: 'votes', order: 'DESC' },
+            { name: 'post_id', order: 'DESC' },
+          ],
+        },
+        {
+          name: 'post_tallies_hot_idx',
+          fields: [
+            { name: 'hot', order: 'DESC' },
+            { name: 'post_id', order: 'DESC' },
+          ],
+        },
+        {
+          name: 'post_tallies_top_level_top_idx',
+          fields: [
+            { name: 'votes', order: 'DESC' },
+            { name: 'post_id', order: 'DESC' },
+          ],
+          where: { root_id: null },
+        },
+        {
+          name: 'post_tallies_top_level_hot_idx',
+          fields: [
+            { name: 'hot', order: 'DESC' },
+            { name: 'post_id', order: 'DESC' },
+          ],
+          where: { root_id: null },
+        },
+        {
+          name: 'post_tallies_thread_idx',
+          fields: ['root_id', { name: 'votes', order: 'DESC' }, { name: 'post_id', order: 'DESC' }],
+          where: { root_id: { [Op.ne]: null } },
+        },
+        { name: 'post_tallies_xid_idx', fields: ['xid'] },
+      ],
     },
   );
 }
@@ -105,42 +218,8 @@ export const postChecks = [
   `alter table posts add constraint posts_owner_present_check check (owner_id is not null or deleted_at is not null)`,
   `alter table posts add constraint posts_thread_check check (num_nonnulls(parent_id, root_id, ancestors) in (0, 3))`,
   `alter table posts add constraint posts_depth_check check (cardinality(ancestors) between 1 and 50)`,
-  `create index posts_listed_idx on posts (listed_at desc, id desc)`,
-  `create index posts_drafts_idx on posts (owner_id) where published = false`,
-  `create index posts_owner_listed_idx on posts (owner_id, listed_at desc, id desc)`,
-  `create index posts_top_level_idx on posts (listed_at desc, id desc) where parent_id is null`,
-  `create index posts_owner_top_level_idx on posts (owner_id, listed_at desc, id desc) where parent_id is null`,
-  `create index posts_deleted_idx on posts (id) where deleted_at is not null and parent_id is null`,
-  `create index posts_root_idx on posts (root_id, id) where root_id is not null`,
-  `create index posts_unparsed_idx on posts (id) where parsed_at is null`,
-  `create index posts_parent_idx on posts (parent_id) where parent_id is not null`,
-];
-
-/**
- * The number of a post's votes, apart from the post: a popular post is one hot row, and neither an edit should wait for
- * its voters nor its text be copied with each vote. SQL functions write it: a model would not be used.
- */
-export const postTallies = [
-  `create table post_tallies (
-     post_id bigint primary key references posts (id) on delete cascade,
-     -- That of its post; null of a post that is no reply. By it and the votes a thread is listed.
-     root_id bigint,
-     votes integer not null default 0 constraint post_tallies_votes_check check (votes >= 0),
-     -- Living replies below it, at whatever depth.
-     replies integer not null default 0 constraint post_tallies_replies_check check (replies >= 0),
-     -- Grows by one with each transaction that changes \`votes\` or \`replies\`.
-     rev bigint not null default 0,
-     -- The rank in \`sort=hot\`: see \`hot_rank\`.
-     hot double precision not null,
-     -- The last writing transaction: lets a reader ask for what changed since its last snapshot and miss no late commit.
-     xid xid8 not null default pg_current_xact_id()
-   )`,
-  `create index post_tallies_top_idx on post_tallies (votes desc, post_id desc)`,
-  `create index post_tallies_hot_idx on post_tallies (hot desc, post_id desc)`,
-  `create index post_tallies_top_level_top_idx on post_tallies (votes desc, post_id desc) where root_id is null`,
-  `create index post_tallies_top_level_hot_idx on post_tallies (hot desc, post_id desc) where root_id is null`,
-  `create index post_tallies_thread_idx on post_tallies (root_id, votes desc, post_id desc) where root_id is not null`,
-  `create index post_tallies_xid_idx on post_tallies (xid)`,
+  `alter table post_tallies add constraint post_tallies_votes_check check (votes >= 0)`,
+  `alter table post_tallies add constraint post_tallies_replies_check check (replies >= 0)`,
 ];
 
 /** By which tag, and by whose mention, a post is found. Triggers write them: a model would not be used. */

@@ -1,28 +1,89 @@
-/** Who follows, blocks and mutes whom. SQL functions write it: models would not be used. */
-export const relationTables = [
-  // What one user wants of another: lists, blocks and mutes go by it from the commit on.
-  `create table relations (
-     user_id bigint references users (id) on delete cascade,
-     kind text,
-     target_id bigint references users (id) on delete cascade,
-     created_at timestamptz not null default now(),
-     primary key (user_id, kind, target_id),
-     constraint relations_kind_check check (kind in ('follow', 'block', 'mute')),
-     constraint relations_self_check check (user_id <> target_id)
-   )`,
-  `create index relations_target_idx on relations (target_id, kind, user_id)`,
-  `create index relations_listed_idx on relations (user_id, kind, created_at desc, target_id desc)`,
-  `create index relations_target_listed_idx on relations (target_id, kind, created_at desc, user_id desc)`,
-  // The same as the stream of events has it, since which number; and who moderates ('moderate': then it is its own target).
-  // Written by the numbering alone, so that no request that holds a row holds up the numbering; it refers to no user for
-  // the same reason.
-  `create table stream_relations (
-     user_id bigint,
-     kind text,
-     target_id bigint,
-     -- The event that added it.
-     since_seq bigint not null,
-     primary key (user_id, kind, target_id)
-   )`,
-  `create index stream_relations_target_idx on stream_relations (target_id, kind, user_id)`,
+import {
+  type CreationOptional,
+  DataTypes,
+  type InferAttributes,
+  type InferCreationAttributes,
+  Model,
+  type Sequelize,
+} from 'sequelize';
+
+export type RelationKind = 'follow' | 'block' | 'mute';
+
+/** What one user wants of another: lists, blocks and mutes go by it from the commit on. */
+export class Relation extends Model<InferAttributes<Relation>, InferCreationAttributes<Relation>> {
+  declare userId: number;
+  declare kind: RelationKind;
+  declare targetId: number;
+  declare createdAt: CreationOptional<Date>;
+}
+
+/**
+ * The same as the stream of events has it, since which number. Written by the numbering alone, so that no request that
+ * holds a row holds up the numbering; it refers to no user for the same reason.
+ */
+export class StreamRelation extends Model<
+  InferAttributes<StreamRelation>,
+  InferCreationAttributes<StreamRelation>
+> {
+  declare userId: number;
+  /** And whether the user moderates: then it is its own target. */
+  declare kind: RelationKind | 'moderate';
+  declare targetId: number;
+  /** The event that added it. */
+  declare sinceSeq: number;
+}
+
+export function defineRelation(sequelize: Sequelize): void {
+  const user = { model: 'users', key: 'id' };
+  Relation.init(
+    {
+      userId: { type: DataTypes.BIGINT, primaryKey: true, references: user, onDelete: 'CASCADE' },
+      kind: { type: DataTypes.TEXT, primaryKey: true },
+      targetId: { type: DataTypes.BIGINT, primaryKey: true, references: user, onDelete: 'CASCADE' },
+      createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
+    },
+    {
+      sequelize,
+      tableName: 'relations',
+      indexes: [
+        { name: 'relations_target_idx', fields: ['target_id', 'kind', 'user_id'] },
+        {
+          name: 'relations_listed_idx',
+          fields: [
+            'user_id',
+            'kind',
+            { name: 'created_at', order: 'DESC' },
+            { name: 'target_id', order: 'DESC' },
+          ],
+        },
+        {
+          name: 'relations_target_listed_idx',
+          fields: [
+            'target_id',
+            'kind',
+            { name: 'created_at', order: 'DESC' },
+            { name: 'user_id', order: 'DESC' },
+          ],
+        },
+      ],
+    },
+  );
+  StreamRelation.init(
+    {
+      userId: { type: DataTypes.BIGINT, primaryKey: true },
+      kind: { type: DataTypes.TEXT, primaryKey: true },
+      targetId: { type: DataTypes.BIGINT, primaryKey: true },
+      sinceSeq: { type: DataTypes.BIGINT, allowNull: false },
+    },
+    {
+      sequelize,
+      tableName: 'stream_relations',
+      indexes: [{ name: 'stream_relations_target_idx', fields: ['target_id', 'kind', 'user_id'] }],
+    },
+  );
+}
+
+export const relationChecks = [
+  `alter table relations add constraint relations_kind_check check (kind in ('follow', 'block', 'mute'))`,
+  `alter table relations add constraint relations_self_check check (user_id <> target_id)`,
 ];

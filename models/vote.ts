@@ -1,10 +1,36 @@
-/** Users' likes on posts. The primary key makes it one per user and post. */
-export const voteTables = [
-  `create table votes (
-     user_id bigint references users (id) on delete cascade,
-     post_id bigint references posts (id) on delete cascade,
-     created_at timestamptz not null default now(),
-     primary key (user_id, post_id)
-   )`,
-  `create index votes_post_id_idx on votes (post_id)`,
-];
+import {
+  type CreationOptional,
+  DataTypes,
+  type InferAttributes,
+  type InferCreationAttributes,
+  Model,
+  type Sequelize,
+} from 'sequelize';
+
+/** One user's like on one post. The primary key makes it one per user. */
+export class Vote extends Model<InferAttributes<Vote>, InferCreationAttributes<Vote>> {
+  declare userId: number;
+  declare postId: number;
+  declare createdAt: CreationOptional<Date>;
+}
+
+export function defineVote(sequelize: Sequelize): void {
+  Vote.init(
+    {
+      userId: {
+        type: DataTypes.BIGINT,
+        primaryKey: true,
+        references: { model: 'users', key: 'id' },
+        onDelete: 'CASCADE',
+      },
+      postId: {
+        type: DataTypes.BIGINT,
+        primaryKey: true,
+        references: { model: 'posts', key: 'id' },
+        onDelete: 'CASCADE',
+      },
+      createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
+    },
+    { sequelize, tableName: 'votes', indexes: [{ name: 'votes_post_id_idx', fields: ['post_id'] }] },
+  );
+}

@@ -1,5 +1,5 @@
-import type { Transaction } from 'sequelize';
-import { select } from '../database/select.ts';
+import { literal, Op, type Transaction } from 'sequelize';
+import { Revocation, Session } from '../../models/index.ts';
 import type { EndOfSessions } from '../identity.ts';
 
 /**
@@ -26,25 +26,22 @@ export class Revocations {
       exceptSessionId: only.exceptSessionId ?? null,
       code: only.code ?? null,
     };
-    const ended = await select(
-      tx,
-      `update sessions set revoked_at = clock_timestamp()
-       where user_id = $1 and revoked_at is null and id = coalesce($2, id) and id is distinct from $3 returning 1`,
-      userId,
-      end.sessionId,
-      end.exceptSessionId,
+    const [ended] = await Session.update(
+      { revokedAt: literal('clock_timestamp()') },
+      {
+        transaction: tx,
+        where: {
+          userId,
+          revokedAt: null,
+          ...(only.sessionId === undefined ? {} : { id: only.sessionId }),
+          ...(only.exceptSessionId === undefined ? {} : { id: { [Op.ne]: only.exceptSessionId } }),
+        },
+      },
     );
-    await select(
-      tx,
-      'insert into revocations (user_id, session_id, except_session_id, code) values ($1, $2, $3, $4)',
-      userId,
-      end.sessionId,
-      end.exceptSessionId,
-      end.code,
-    );
+    await Revocation.create({ ...end }, { transaction: tx });
     tx.afterCommit(() => {
       for (const listener of this.#listeners) listener(end);
     });
-    return ended.length > 0;
+    return ended > 0;
   }
 }

@@ -22,7 +22,7 @@ async function run(
     return 0;
   }
   if ('revoke' in task) {
-    const found = await revokeInvitation(db.sequelize, task.revoke);
+    const found = await revokeInvitation(task.revoke);
     console.log(found ? `Invitation ${task.revoke} has ended.` : `There is no invitation ${task.revoke}.`);
     return found ? 0 : 1;
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { QueryTypes } from 'sequelize';
+import { IdempotencyKey } from '../../models/index.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { AppError } from '../errors.ts';
 
@@ -26,12 +26,9 @@ export async function firstAnswer<T extends object>(
   db: DatabaseShare,
   { userId, key, requestHash }: Claim,
 ): Promise<T | undefined> {
-  const [first] = await db.query<{ request_hash: Buffer; answer: T | null }>(
-    'select request_hash, answer from idempotency_keys where user_id = $1 and key = $2',
-    { type: QueryTypes.SELECT, bind: [userId, key] },
-  );
+  const first = await db.run(() => IdempotencyKey.findOne({ where: { userId, key } }));
   if (!first) return undefined;
-  if (!first.request_hash.equals(requestHash)) {
+  if (!first.requestHash.equals(requestHash)) {
     throw new AppError('idempotency_mismatch', 'This Idempotency-Key was used for another request.', {
       errors: [
         {
@@ -44,5 +41,5 @@ export async function firstAnswer<T extends object>(
   }
   if (!first.answer)
     throw new AppError('not_found', 'The post that was created with this Idempotency-Key has been deleted.');
-  return first.answer;
+  return first.answer as T;
 }

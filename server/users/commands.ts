@@ -1,11 +1,10 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto';
-import type { Transaction } from 'sequelize';
-import { User } from '../../models/index.ts';
+import { Op, type Transaction } from 'sequelize';
+import { KeptUsername, User } from '../../models/index.ts';
 import type { NewAccount } from '../auth/owner.ts';
 import { forgetIdentities, forgetSecondFactor, forgetWebhooks, pauseWebhooks } from '../auth/removal.ts';
 import { databaseTime } from '../database/clock.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
-import { select } from '../database/select.ts';
 import type { Identity } from '../identity.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError } from '../errors.ts';
@@ -200,13 +199,12 @@ const MOST_KEPT_NAMES = 30;
 
 /** @throws {AppError} 409 if the account has given up too many names, unless it takes one of them back */
 async function requireFewKeptNames(tx: Transaction, id: number, username: string): Promise<void> {
-  const kept = await select<{ name_hash: Buffer }>(
-    tx,
-    'select name_hash from kept_usernames where former_owner_id = $1 and kept_until > clock_timestamp()',
-    id,
-  );
-  const hash = nameHashOf(username);
-  if (kept.length < MOST_KEPT_NAMES || kept.some(({ name_hash }) => name_hash.equals(hash))) return;
+  const kept = await KeptUsername.findAll({
+    where: { formerOwnerId: id, keptUntil: { [Op.gt]: await databaseTime(tx) } },
+    transaction: tx,
+  });
+  if (kept.length < MOST_KEPT_NAMES || kept.some(({ nameHash }) => nameHash.equals(nameHashOf(username))))
+    return;
   const said = `${MOST_KEPT_NAMES} names that you have given up are reserved for you. Use one of them, or wait until one is released.`;
   throw new AppError('conflict', said, {
     errors: [{ loc: ['body', 'username'], msg: said, type: 'any.taken' }],

@@ -1,5 +1,5 @@
-import type { Transaction } from 'sequelize';
-import { select } from '../database/select.ts';
+import { QueryTypes, type Transaction } from 'sequelize';
+import { AccountTask, User } from '../../models/index.ts';
 import type { Tally } from '../protocol.ts';
 import { inPublicThread } from '../public-thread.ts';
 import { appendAll } from '../log/append.ts';
@@ -32,9 +32,14 @@ const MOST_TAKEN = 2000;
 /** Rows of other kinds that one piece of a deletion takes away. */
 const MOST_ROWS = 2000;
 
+async function rows<T extends object>(tx: Transaction, sql: string, ...bind: unknown[]): Promise<T[]> {
+  if (!User.sequelize) throw new Error('the models are not bound');
+  return User.sequelize.query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
+}
+
 /** Notes, with the change of the account, that its posts are to follow. */
 export async function beginTask(tx: Transaction, userId: number, kind: 'rename' | 'delete'): Promise<void> {
-  await select(
+  await rows(
     tx,
     `insert into account_tasks (user_id, kind) values ($1, $2)
      on conflict (user_id) do update
@@ -51,15 +56,15 @@ export async function beginTask(tx: Transaction, userId: number, kind: 'rename' 
  */
 export async function workPiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
   // A deletion has to see every post and vote of the user, so nobody may write one meanwhile.
-  await select(tx, 'select 1 from users where id = $1 and deleted_at is not null for update', userId);
-  await select(tx, 'select 1 from users where id = $1 for key share', userId);
-  const [task] = await select<{ kind: 'rename' | 'delete' }>(
-    tx,
-    'select kind from account_tasks where user_id = $1 for update',
-    userId,
-  );
+  await rows(tx, 'select 1 from users where id = $1 and deleted_at is not null for update', userId);
+  await rows(tx, 'select 1 from users where id = $1 for key share', userId);
+  const task = await AccountTask.findByPk(userId, {
+    attributes: ['userId', 'kind'],
+    transaction: tx,
+    lock: tx.LOCK.UPDATE,
+  });
   if (!task) return { done: true, tallies: [] };
-  await select(tx, 'update account_tasks set worked_at = clock_timestamp() where user_id = $1', userId);
+  await rows(tx, 'update account_tasks set worked_at = clock_timestamp() where user_id = $1', userId);
   return task.kind === 'rename' ? renamePiece(tx, userId, most) : deletePiece(tx, userId, most);
 }
 
@@ -68,7 +73,7 @@ export async function workPiece(tx: Transaction, userId: number, most: number): 
  * published meanwhile has the new name already.
  */
 async function renamePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
-  const page = await select<{ id: number }>(
+  const page = await rows<{ id: number }>(
     tx,
     `select p.id from account_tasks a cross join lateral (
        select id from posts
@@ -81,17 +86,17 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
   const ids = page.map(({ id }) => id);
   const done = ids.length < most;
   // With the first posts of their threads: none of these is withdrawn before the events of its replies are written.
-  await select(
+  await rows(
     tx,
     `select id from posts
      where id = any($1::bigint[]) or id in (select root_id from posts where id = any($1::bigint[]))
      order by id for no key update`,
     ids,
   );
-  await select(tx, 'update posts set version = version + 1 where id = any($1::bigint[]) and published', ids);
-  if (done) await select(tx, 'delete from account_tasks where user_id = $1', userId);
+  await rows(tx, 'update posts set version = version + 1 where id = any($1::bigint[]) and published', ids);
+  if (done) await rows(tx, 'delete from account_tasks where user_id = $1', userId);
   else {
-    await select(
+    await rows(
       tx,
       `update account_tasks a set before_listed_at = p.listed_at, before_post_id = p.id
        from posts p where a.user_id = $1 and p.id = $2`,
@@ -100,7 +105,7 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
     );
   }
   // Their rows are locked.
-  await appendAll(tx, postUpdated, (await select<PostRow>(tx, publishedPosts, ids)).map(presentPost));
+  await appendAll(tx, postUpdated, (await rows<PostRow>(tx, publishedPosts, ids)).map(presentPost));
   return { done, tallies: [] };
 }
 
@@ -110,7 +115,7 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
  * them in the order of locks.
  */
 async function deletePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
-  const removed = await select<{ id: number }>(
+  const removed = await rows<{ id: number }>(
     tx,
     'select post_id as id from removed_posts where owner_id = $1 order by post_id limit $2',
     userId,
@@ -143,7 +148,7 @@ async function deletePiece(tx: Transaction, userId: number, most: number): Promi
 /** @returns those whose deletion is to be told; undefined if there was none to delete */
 async function deletePosts(tx: Transaction, userId: number, most: number): Promise<Removed[] | undefined> {
   // A post's votes go with it, and of its thread is told what it had, so it counts by both.
-  const page = await select<{ id: number }>(
+  const page = await rows<{ id: number }>(
     tx,
     `select id from (
        select p.id, sum(t.votes + t.replies) over newest as weight, row_number() over newest as place
@@ -168,7 +173,7 @@ async function deletePosts(tx: Transaction, userId: number, most: number): Promi
  * @returns the tallies that everyone sees; undefined if there was no vote
  */
 async function takeVotesBack(tx: Transaction, userId: number, most: number): Promise<Tally[] | undefined> {
-  const page = await select<{ post_id: number }>(
+  const page = await rows<{ post_id: number }>(
     tx,
     'select post_id from votes where user_id = $1 order by post_id limit $2',
     userId,
@@ -176,13 +181,13 @@ async function takeVotesBack(tx: Transaction, userId: number, most: number): Pro
   );
   const ids = page.map(({ post_id }) => post_id);
   if (ids.length === 0) return undefined;
-  await select(tx, 'select id from posts where id = any($1::bigint[]) order by id for key share', ids);
-  await select(
+  await rows(tx, 'select id from posts where id = any($1::bigint[]) order by id for key share', ids);
+  await rows(
     tx,
     'select post_id from post_tallies where post_id = any($1::bigint[]) order by post_id for no key update',
     ids,
   );
-  const changed = await select<Tally & { published: boolean }>(
+  const changed = await rows<Tally & { published: boolean }>(
     tx,
     `with gone as (
        delete from votes where user_id = $1 and post_id = any($2::bigint[]) returning post_id
@@ -213,8 +218,8 @@ async function deleteRest(tx: Transaction, userId: number): Promise<boolean> {
     `delete from sessions where id = any(array(
        select id from sessions where user_id = $1 limit $2)) returning 1`,
   ]) {
-    if ((await select(tx, sql, userId, MOST_ROWS)).length === MOST_ROWS) return false;
+    if ((await rows(tx, sql, userId, MOST_ROWS)).length === MOST_ROWS) return false;
   }
-  await select(tx, 'delete from users where id = $1', userId);
+  await rows(tx, 'delete from users where id = $1', userId);
   return true;
 }

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
+import { Invitation } from '../../models/index.ts';
 import { select } from '../database/select.ts';
 import { AppError } from '../errors.ts';
 
@@ -49,12 +50,8 @@ export function liveInvitations(sequelize: Sequelize): Promise<InvitationView[]>
 }
 
 /** Ends an invitation. @returns whether there was one with this number */
-export async function revokeInvitation(sequelize: Sequelize, id: number): Promise<boolean> {
-  const ended = await sequelize.query('delete from invitations where id = $1 returning id', {
-    type: QueryTypes.SELECT,
-    bind: [id],
-  });
-  return ended.length > 0;
+export async function revokeInvitation(id: number): Promise<boolean> {
+  return (await Invitation.destroy({ where: { id } })) > 0;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { QueryTypes } from 'sequelize';
+import { Vote } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
 import { AppError, userIsGone } from '../errors.ts';
 import type { Requester } from '../queues/fair-queue.ts';
@@ -36,11 +36,8 @@ export async function castVote(
       ? await ctx.voteLimit.attempt({ userId: user.id, postId, address }, cast, async () => {
           const found = await ctx.db
             .share(requester)
-            .query('select from votes where user_id = $1 and post_id = $2', {
-              type: QueryTypes.SELECT,
-              bind: [user.id, postId],
-            });
-          return found.length > 0;
+            .run(() => Vote.findOne({ where: { userId: user.id, postId } }));
+          return found !== null;
         })
       : await cast();
   if (outcome === 'no_user') throw userIsGone();

@@ -231,8 +231,8 @@ export const modelBugs = {
     patches: [
       {
         file: 'server/auth/revocations.ts',
-        find: "'insert into revocations (user_id, session_id, except_session_id, code) values ($1, $2, $3, $4)',",
-        replace: "'select $1::bigint, $2::uuid, $3::uuid, $4::text',",
+        find: 'await Revocation.create({ ...end }, { transaction: tx });',
+        replace: '',
       },
       {
         file: 'server/auth/revocations.ts',
@@ -247,7 +247,7 @@ export const modelBugs = {
     patches: [
       {
         file: 'server/users/footprint.ts',
-        find: 'await appendAll(tx, postUpdated, (await select<PostRow>(tx, publishedPosts, ids)).map(presentPost));',
+        find: 'await appendAll(tx, postUpdated, (await rows<PostRow>(tx, publishedPosts, ids)).map(presentPost));',
         replace: '',
       },
     ],
