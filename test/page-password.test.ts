@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Secret, TOTP } from 'otpauth';
-import type { Browser } from 'playwright-core';
+import type { Browser, Locator } from 'playwright-core';
+import { decodeQR } from 'qr/decode.js';
 import { launchBrowser } from './support/browser.ts';
 import { buildPage } from './support/built-page.ts';
 import { TestMailServer } from './support/mail-server.ts';
@@ -137,6 +138,8 @@ describe('a link of a mail on the page', () => {
       return Secret.fromBase32(new URL(link!).searchParams.get('secret')!);
     };
     let secret = await readSecret();
+    const link = await page.getByRole('link', { name: 'this link' }).getAttribute('href');
+    expect(await scanned(page.getByRole('img', { name: 'QR code of this link' }))).to.equal(link);
     const code = () => TOTP.generate({ secret });
     await comesToBe(() => page.evaluate('document.activeElement.name'), 'code');
     await form.getByLabel('Code').fill('wrong');
@@ -183,3 +186,18 @@ describe('a link of a mail on the page', () => {
     await reader.leave();
   });
 });
+
+/** What a camera reads. */
+async function scanned(code: Locator): Promise<string> {
+  const picture = (await code.screenshot()).toString('base64');
+  const { data, ...size } = await code.page().evaluate<{ width: number; height: number; data: number[] }>(
+    `(async () => {
+      const bytes = Uint8Array.from(atob('${picture}'), (letter) => letter.charCodeAt(0));
+      const { width, height } = await createImageBitmap(new Blob([bytes]));
+      const canvas = new OffscreenCanvas(width, height).getContext('2d');
+      canvas.drawImage(await createImageBitmap(new Blob([bytes])), 0, 0);
+      return { width, height, data: [...canvas.getImageData(0, 0, width, height).data] };
+    })()`,
+  );
+  return decodeQR({ ...size, data: Uint8ClampedArray.from(data) });
+}

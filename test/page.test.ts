@@ -83,19 +83,22 @@ describe('the page', () => {
       expect(part.status, 'a part of it').to.equal(200);
       texts.set(address, await asset.text());
     }
-    // One of another language may be loaded beside it, and nothing else.
-    const languages = [...texts.values()].flatMap((text) =>
+    // Another language may be loaded beside it, and what draws a code for cameras, and nothing else.
+    const loaded = [...texts.values()].flatMap((text) =>
       [...text.matchAll(/\bimport\s*\(\s*[`'"]\.\/([^`'"]*)[`'"]\s*\)/g)].map(
         ([, name = '']) => `/assets/${name}`,
       ),
     );
-    expect(languages).to.have.length(1);
-    expect(languages[0]).to.match(/^\/assets\/de-[\w-]{8}\.js$/);
-    for (const text of texts.values()) expect(text.match(/\bimport\s*\(/g) ?? []).to.have.length(1);
+    const [language = '', code = '', ...others] = loaded.toSorted();
+    expect(language).to.match(/^\/assets\/de-[\w-]{8}\.js$/);
+    expect(code).to.match(/^\/assets\/qr-code-[\w-]{8}\.js$/);
+    expect(others).to.deep.equal([]);
+    for (const text of texts.values()) expect(text.match(/\bimport\s*\(/g) ?? []).to.have.length(2);
     const sizeOf = (text: string) => gzipSync(text).length;
     const script = scripts.reduce((sum, address) => sum + sizeOf(texts.get(address) ?? ''), 0);
-    const language = await (await fetch(`${nodes.first.url}${languages[0]}`)).text();
-    expect(sizeOf(language)).to.be.within(1000, 12_000);
+    const sizeAt = async (address: string) => sizeOf(await (await fetch(nodes.first.url + address)).text());
+    expect(await sizeAt(language)).to.be.within(1000, 12_000);
+    expect(await sizeAt(code)).to.be.within(1000, 7000);
     expect(script).to.be.within(10_000, 95_000);
   });
 

@@ -7,6 +7,7 @@ import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
 import { ownPassword } from './own-password.ts';
+import type { QrCode } from './qr-code.ts';
 
 /** Has logins ask for a code of an app, or for none any more. */
 export function SecondFactor({ me }: { me: OwnUser }) {
@@ -72,6 +73,7 @@ export function SecondFactor({ me }: { me: OwnUser }) {
               secret={<code>{inFours(setup.secret)}</code>}
             />
           </p>
+          <QrCodeOf text={setup.uri} />
           <AccountForm
             key="confirm"
             title={say('factor.title')}
@@ -107,6 +109,28 @@ export function SecondFactor({ me }: { me: OwnUser }) {
         </>
       )}
     </section>
+  );
+}
+
+/** For the camera of the device with the app. What draws it is loaded for it alone; without it the link and the key are left. */
+function QrCodeOf({ text }: { text: string }) {
+  const [code, setCode] = useState<QrCode>();
+  useEffect(() => {
+    import('./qr-code.ts').then(
+      ({ qrCode }) => setCode(qrCode(text)),
+      () => undefined,
+    );
+  }, [text]);
+  if (!code) return null;
+  return (
+    <svg
+      class="qr-code"
+      viewBox={`0 0 ${code.size} ${code.size}`}
+      role="img"
+      aria-label={say('factor.qrCode')}
+    >
+      <path d={code.path} />
+    </svg>
   );
 }
 

@@ -525,7 +525,9 @@ export const de: Messages = {
   'factor.what':
     'Außer deinem Passwort kann eine Anmeldung einen Code aus einer Authenticator-App verlangen.',
   'factor.begin': 'Einrichten',
-  'factor.link': 'Öffne {link} auf dem Gerät mit der App, oder gib dort diesen Schlüssel ein: {secret}',
+  'factor.link':
+    'Scanne den Code unten mit der App, öffne {link} auf dem Gerät mit der App, oder gib dort diesen Schlüssel ein: {secret}',
+  'factor.qrCode': 'QR-Code dieses Links',
   'factor.linkName': 'diesen Link',
   'factor.confirm': 'Einschalten',
   'factor.code': 'Code',

@@ -509,7 +509,9 @@ export const en = {
   'factor.notCopied': 'Your browser did not copy them. Select them, and copy them yourself.',
   'factor.what': 'Besides your password, a login can ask for a code of an authenticator app.',
   'factor.begin': 'Set it up',
-  'factor.link': 'Open {link} on the device with the app, or type this key into it: {secret}',
+  'factor.link':
+    'Scan the code below with the app, open {link} on the device that has it, or type this key into it: {secret}',
+  'factor.qrCode': 'QR code of this link',
   'factor.linkName': 'this link',
   'factor.confirm': 'Turn it on',
   'factor.code': 'Code',
