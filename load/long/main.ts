@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import type pg from 'pg';
 import { makeAccounts } from '../accounts.ts';
 import { openClient, type Stage, withStage } from '../bench/stage.ts';
+import { readCommandLine, UsageError } from '../../server/command-line.ts';
 import { type DelaySummary, Delays } from '../delays.ts';
 import { inLanes } from '../lanes.ts';
 import { call } from '../rest.ts';
@@ -44,26 +45,35 @@ interface Period {
   sample: Sample;
 }
 
-async function main(): Promise<number> {
+function readOptions(args: string[]) {
   const { values } = parseArgs({
+    args,
     options: {
       hours: { type: 'string', default: '6' },
       every: { type: 'string', default: '60' },
       clients: { type: 'string', default: '200' },
       rate: { type: 'string', default: '10' },
-      help: { type: 'boolean', default: false },
     },
   });
-  const [hours, every, clients, rate] = [values.hours, values.every, values.clients, values.rate].map(Number);
-  if (values.help || !hours || !every || !clients || !rate) {
-    process.stdout.write(usage);
-    return values.help ? 0 : 64;
-  }
+  const above0 = (name: keyof typeof values) => {
+    const number = Number(values[name]);
+    if (!(number > 0)) throw new UsageError(`--${name} must be a number above 0`);
+    return number;
+  };
+  return {
+    duration: above0('hours') * 3_600_000,
+    every: above0('every') * 60_000,
+    clients: Math.ceil(above0('clients')),
+    rate: above0('rate'),
+  };
+}
+
+async function main(): Promise<number> {
+  const options = readCommandLine(usage, readOptions);
   const say = (what: string) => process.stdout.write(`${new Date().toISOString()}  ${what}\n`);
-  const options = { duration: hours * 3_600_000, every: every * 60_000, clients, rate, say };
   return withStage({ rounds: 1, scale: 1, say }, async (stage, end) => {
     try {
-      return await run(stage, options);
+      return await run(stage, { ...options, say });
     } finally {
       await end();
     }
