@@ -4,13 +4,17 @@ import { expect } from 'chai';
 import { HashThreads } from '../server/auth/hash-threads.ts';
 import { until } from './support/waiting.ts';
 
-/** The nice value of each thread of this process. Field 19 of `/proc/PID/stat`, of which the name may hold spaces. */
+/** The nice value of a thread of this process. Field 19 of `/proc/PID/stat`, of which the name may hold spaces. */
+function niceOf(thread: number | string): number {
+  const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8');
+  return Number(stat.split(') ').at(-1)?.split(' ')[16]);
+}
+
+/** Those of all threads, in the order of their numbers as texts. */
 function niceValues(): number[] {
   return readdirSync('/proc/self/task').flatMap((thread) => {
     try {
-      const fields =
-        readFileSync(`/proc/self/task/${thread}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-      return [Number(fields[16])];
+      return [niceOf(thread)];
     } catch {
       return []; // it has ended
     }
@@ -35,11 +39,11 @@ describe('Threads for password hashes', () => {
   it('leave the processor to others for what may be a guess, and the event loop its own priority', async function () {
     if (process.platform !== 'linux') this.skip();
     const threads = new HashThreads();
-    const own = niceValues()[0] ?? 0;
+    const own = niceOf(process.pid);
     await threads.hash('correct horse', 10, 'unknown');
     // The thread waits for more to do. The kernel ends a list early where another thread of the process ends meanwhile.
     await until('a thread of low priority', () => niceValues().includes(Math.min(19, own + 5)));
-    expect(niceValues()[0]).to.equal(own);
+    expect(niceOf(process.pid)).to.equal(own);
   });
 
   it('say what is wrong, also if there can be no thread, and never let a request wait', async () => {
