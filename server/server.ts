@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.ts';
-import { clusterMetrics } from './cluster/metrics.ts';
+import { clusterMetrics, offerMetrics } from './cluster/metrics.ts';
 import { stickyServer, type WorkerSlot } from './cluster/sticky-sessions.ts';
 import type { Config } from './config.ts';
 import { boundConnections } from './limits/address-connections.ts';
@@ -119,6 +119,7 @@ export async function startServer(
       },
     });
     await listen(front, config);
+    if (slot) offerMetrics();
   } catch (error) {
     await service.close();
     throw error;

@@ -22,8 +22,8 @@ interface Answer {
 }
 
 /**
- * In the primary: answers a worker that is asked for metrics with those of all workers together. One that is still loading
- * has none: it would not even hear the question.
+ * In the primary: answers a worker that is asked for metrics with those of all workers together. One that is still starting
+ * has none: it might not even hear the question.
  */
 export function collectMetrics(): void {
   /** Workers that can be asked, and what waits for their answers. */
@@ -54,15 +54,20 @@ export function collectMetrics(): void {
   });
 }
 
+function answer(id: number, metrics: object[]): void {
+  process.send?.(
+    { type: 'tidings:metrics-answer', id, metrics } satisfies Answer,
+    undefined,
+    undefined,
+    () => undefined,
+  );
+}
+
+/** In a worker that serves: it can be asked from now on. While it starts it may compute for seconds. */
+export const offerMetrics = (): void => answer(0, []);
+
 /** In a worker: the metrics of all workers, whichever of them a scrape has reached. */
 export function clusterMetrics(registry: Registry): () => Promise<string> {
-  const answer = (id: number, metrics: object[]) =>
-    process.send?.(
-      { type: 'tidings:metrics-answer', id, metrics } satisfies Answer,
-      undefined,
-      undefined,
-      () => undefined,
-    );
   process.on('message', (message: Partial<Question> | null) => {
     const { type, id } = message ?? {};
     if (type !== 'tidings:metrics-question' || id === undefined) return;
@@ -72,7 +77,6 @@ export function clusterMetrics(registry: Registry): () => Promise<string> {
       () => undefined,
     );
   });
-  answer(0, []);
   return async () => {
     try {
       return (await askPrimary('metrics', undefined, LIMIT)) as string;
