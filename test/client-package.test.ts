@@ -22,7 +22,7 @@ import { createWorld, PASSWORD, type World } from './support/world.ts';
 
 const ENTRIES = ['tidings-client', 'tidings-client/react', 'tidings-client/vue', 'tidings-client/svelte'];
 /** The largest tarball. Bytes. */
-const MAX_SIZE = 150_000;
+const MAX_SIZE = 155_000;
 
 describe('the client as it is packed', function () {
   this.timeout(600_000);
