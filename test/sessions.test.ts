@@ -213,16 +213,23 @@ describe('sessions', () => {
     });
 
     it('gives the same pair again if the answer was lost, for thirty seconds', async () => {
-      // The sender is gone before it could be answered.
       const { hostname, port } = new URL(world.url);
-      const lost = connect(Number(port), hostname);
-      lost.on('error', () => undefined);
       const body = JSON.stringify({ refresh_token: ada.refreshToken });
-      lost.end(
-        `POST /refresh HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-        () => lost.destroySoon(),
-      );
-      await until('it to be used', async () => (await tokensOf(ada)) === 2);
+      /** The sender is gone before it could be answered; on a busy machine, before it was read. */
+      const lose = () =>
+        new Promise<void>((resolve) => {
+          const lost = connect(Number(port), hostname);
+          lost.on('error', () => undefined);
+          lost.on('close', () => resolve());
+          lost.end(
+            `POST /refresh HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+            () => lost.destroySoon(),
+          );
+        });
+      await until('it to be used', async () => {
+        await lose();
+        return (await tokensOf(ada)) === 2;
+      });
       const again = await refresh(ada.refreshToken);
       expect(again.status).to.equal(200);
       // Some seconds short of thirty, for a slow machine.
