@@ -190,4 +190,7 @@ function lineOf({ delays, requests, faults, sample }: Period, before: Period | u
     .join('; ');
 }
 
+// What was started here goes with us, also when somebody has seen enough.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 process.exitCode = await main();
