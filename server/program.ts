@@ -6,7 +6,7 @@ import { STOP, STOP_AT_ONCE } from './cluster/stop-message.ts';
 import type { ListeningMessage } from './cluster/primary.ts';
 import type { WorkerSlot } from './cluster/sticky-sessions.ts';
 import { readCommandLine, requireNoArguments } from './command-line.ts';
-import { type Config, ConfigError, misspelt, readConfig } from './config.ts';
+import { type Config, ConfigError, readConfig, variableNames } from './config.ts';
 import { describeDatabase } from './config/connection-config.ts';
 import { isComingUp, reasonOf } from './database/connection.ts';
 import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
@@ -68,7 +68,9 @@ async function main(): Promise<void> {
     await work(config, log, shutdown);
     return;
   }
-  for (const slip of misspelt(process.env)) log.warn(slip);
+  // Not for workers, which have the same variables.
+  const { misspelt } = await import('./config/misspelt.ts');
+  for (const slip of misspelt(process.env, variableNames)) log.warn(slip);
   const fewFiles = await fileLimitFault(config.maxConnections);
   if (fewFiles !== undefined) log.warn(fewFiles);
   for (const signal of STOP_SIGNALS) process.on(signal, () => shutdown.begin({ signal }));

@@ -107,6 +107,19 @@ describe('the store of a thread', () => {
       for (const { reply } of node.replies) expect(reply.parent_id).to.equal(node.reply.id);
   }
 
+  /** A reply with one other below it, once it is deleted and then that one. */
+  async function goesWithItsOnlyReply(id: number, below: number): Promise<void> {
+    await caughtUp(world);
+    await ada.posts.remove(id);
+    await until('it is a deleted one with one below it', () => {
+      const reply = seen(id)?.reply;
+      return reply?.deleted === true && reply.replies === 1;
+    });
+    await ada.posts.remove(below);
+    await until('both are gone', () => listed().length === 0);
+    await settles();
+  }
+
   it('is a tree with counts, in which replies of others wait and own ones do not', async () => {
     const first = await say('First');
     const below = await say('Below it', first);
@@ -179,15 +192,7 @@ describe('the store of a thread', () => {
     const first = await say('First');
     const below = await loadUnnumbered(() => say('Below', first), { limit: 1 });
     expect(listed().map(({ reply }) => reply.id)).to.deep.equal([first]);
-    await caughtUp(world);
-    await ada.posts.remove(first);
-    await until('it is a deleted one with one below it', () => {
-      const reply = seen(first)?.reply;
-      return reply?.deleted === true && reply.replies === 1;
-    });
-    await ada.posts.remove(below);
-    await until('both are gone', () => listed().length === 0);
-    await settles();
+    await goesWithItsOnlyReply(first, below);
   });
 
   it('counts a reply off once whose deletion has no number when a page is read without it', async () => {
@@ -195,15 +200,7 @@ describe('the store of a thread', () => {
     const gone = await say('Gone', first);
     const below = await say('Below', first);
     await loadUnnumbered(() => ada.posts.remove(gone), { limit: 1 });
-    await caughtUp(world);
-    await ada.posts.remove(first);
-    await until('it is a deleted one with one below it', () => {
-      const reply = seen(first)?.reply;
-      return reply?.deleted === true && reply.replies === 1;
-    });
-    await ada.posts.remove(below);
-    await until('both are gone', () => listed().length === 0);
-    await settles();
+    await goesWithItsOnlyReply(first, below);
   });
 
   it('keeps a deleted reply over one that came below a reply of a further page', async () => {

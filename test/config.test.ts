@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Config, ConfigError, misspelt, readConfig } from '../server/config.ts';
+import { type Config, ConfigError, readConfig, variableNames } from '../server/config.ts';
+import { misspelt } from '../server/config/misspelt.ts';
 import { ended, type Program, startProgram } from './support/program.ts';
 
 /** The message of the refusal. */
@@ -358,7 +359,7 @@ describe('the configuration', () => {
       ['RATELIMIT', 'RATE_LIMITS'],
       ['HOSTS', 'HOST'],
     ] as const)
-      expect(misspelt({ [given]: 'x' })).to.deep.equal([
+      expect(misspelt({ [given]: 'x' }, variableNames)).to.deep.equal([
         `${given} is not a setting of Tidings: is ${meant} meant?`,
       ]);
   });
@@ -371,8 +372,9 @@ describe('the configuration', () => {
       'DATABASE_USER DB_URL REDIS_HOST REDIS_PORT REDIS_TLS_URL SMTP_HOST SMTP_PORT SMTP_USER MAIL_HOST MAIL_PORT ' +
       'MAIL_TO HTTP_URL HTTP_PORT HTTPS_PORT SERVER_PORT APP_URL BASE_URL PUBLIC_DIR JWT_SECRET_KEY JWT_EXPIRES_IN ' +
       'LOG_FILE LOG_DIR LOG_FORMAT KUBERNETES_PORT REDIS_SERVICE_HOST TIDINGS_PORT GITHUB_TOKEN CI WEB_CONCURRENCY';
-    expect(misspelt(Object.fromEntries(others.split(' ').map((name) => [name, 'x'])))).to.be.empty;
-    expect(misspelt({ DATABASE_URI: 'x', DATABASE_URL: 'x' })).to.be.empty;
+    expect(misspelt(Object.fromEntries(others.split(' ').map((name) => [name, 'x'])), variableNames)).to.be
+      .empty;
+    expect(misspelt({ DATABASE_URI: 'x', DATABASE_URL: 'x' }, variableNames)).to.be.empty;
   });
 
   describe('at the start of the program', () => {

@@ -8,7 +8,7 @@ import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
 import { RawClient } from './support/raw-client.ts';
 import { sharedRedis, type TestRedis } from './support/redis.ts';
-import { headOf } from './support/tables.ts';
+import { headOf, whileUnnumbered } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { Api, createWorld, TestUser, type World } from './support/world.ts';
 
@@ -154,9 +154,7 @@ describe('follows, blocks and mutes on two nodes', () => {
     const first = await RawClient.join(world.url, { token: ada.token, topics: [] });
     const [{ seq: after, epoch }] = first.heard('ready')[0] as [{ seq: number; epoch: string }];
     const third = await startAnotherNode(world, 'third', { REDIS_URL: redis.url });
-    const numbering = await world.pool.connect();
-    try {
-      await numbering.query('begin; select from feed_head for update');
+    await whileUnnumbered(world, async () => {
       const { status } = await new Api(third.url, ben.token).post(`/posts/${id}/replies`, {
         content: 'Well',
       });
@@ -164,10 +162,7 @@ describe('follows, blocks and mutes on two nodes', () => {
       await third.kill();
       expect(first.heard('notification:added')).to.be.empty;
       first.terminate();
-    } finally {
-      await numbering.query('rollback');
-      numbering.release();
-    }
+    });
     const head = await headOf(world);
     const devices = await Promise.all(
       [world.url, other.url].map((url) =>

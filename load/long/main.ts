@@ -22,10 +22,10 @@ and writes all figures to longrun.json. Ends with 1 if an event was lost or doub
 
   --hours H     how long (6)
   --every M     minutes of a period (60)
-  --clients N   (200)
+  --clients N   clients that listen (200)
   --rate R      requests a second (10)
 
-Set REDIS_URL to join the nodes by a Redis that this may use alone; without it they are joined by the database alone.
+Set REDIS_URL to the address of a Redis that nothing else uses. Without it the nodes share only the database.
 `;
 
 const MIB = 1024 * 1024;
@@ -73,22 +73,18 @@ async function main(): Promise<number> {
   const say = (what: string) => process.stdout.write(`${new Date().toISOString()}  ${what}\n`);
   return withStage({ rounds: 1, scale: 1, say }, async (stage, end) => {
     try {
-      return await run(stage, { ...options, say });
+      return await run(stage, options);
     } finally {
       await end();
     }
   });
 }
 
-interface Options {
-  duration: number;
-  every: number;
-  clients: number;
-  rate: number;
-  say: (what: string) => void;
-}
-
-async function run(stage: Stage, { duration, every, clients, rate, say }: Options): Promise<number> {
+async function run(
+  stage: Stage,
+  { duration, every, clients, rate }: ReturnType<typeof readOptions>,
+): Promise<number> {
+  const { say } = stage;
   const databaseUrl = await stage.database();
   const env = {
     EVENT_RETENTION: RETENTION,

@@ -277,9 +277,7 @@ function readQuery(schema: Joi.AnySchema, req: Request): ReturnType<typeof check
   const text = at < 0 ? '' : req.url.slice(at);
   const known = goodQueries.get(schema) ?? new Map<string, unknown>();
   if (known.has(text)) return { value: known.get(text) };
-  const { once, faults } = givenOnce(schema, 'query', req.query);
-  const result = check(schema, 'query', withoutEmpty(schema, once));
-  if (faults.length > 0) return { errors: [...faults, ...(result.errors ?? [])] };
+  const result = checkFields(schema, 'query', req.query);
   if (result.errors || text.length > MAX_QUERY_LENGTH) return result;
   if (known.size >= MAX_QUERIES) known.clear();
   known.set(text, Object.freeze(result.value));
@@ -294,8 +292,17 @@ function readQuery(schema: Joi.AnySchema, req: Request): ReturnType<typeof check
 function checkBody(schema: Joi.AnySchema, req: Request): ReturnType<typeof check> {
   const body: unknown = req.body;
   if (!isForm(req) || typeof body !== 'object' || body === null) return check(schema, 'body', body);
-  const { once, faults } = givenOnce(schema, 'body', knownFields(schema, body as Record<string, unknown>));
-  const result = check(schema, 'body', withoutEmpty(schema, once));
+  return checkFields(schema, 'body', knownFields(schema, body as Record<string, unknown>));
+}
+
+/** A query or a form: each field comes once, and an empty one that is optional counts as absent. */
+function checkFields(
+  schema: Joi.AnySchema,
+  place: 'query' | 'body',
+  given: Record<string, unknown>,
+): ReturnType<typeof check> {
+  const { once, faults } = givenOnce(schema, place, given);
+  const result = check(schema, place, withoutEmpty(schema, once));
   return faults.length > 0 ? { errors: [...faults, ...(result.errors ?? [])] } : result;
 }
 

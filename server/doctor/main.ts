@@ -2,7 +2,8 @@
 import { parseArgs } from 'node:util';
 import { tasks } from '../capability-checks.ts';
 import { readCommandLine, UsageError } from '../command-line.ts';
-import { ConfigError, misspelt, readConfig } from '../config.ts';
+import { ConfigError, readConfig, variableNames } from '../config.ts';
+import { misspelt } from '../config/misspelt.ts';
 import { main, withDatabase, withModels } from '../database/target.ts';
 import { type Examination, examine } from './examine.ts';
 import { makeNewEpoch, repair } from './repair.ts';
@@ -37,7 +38,7 @@ await main(() => {
       return 1;
     }
     console.log('✓ configuration');
-    for (const slip of misspelt(process.env)) console.log(`- configuration: ${slip}`);
+    for (const slip of misspelt(process.env, variableNames)) console.log(`- configuration: ${slip}`);
     if (asked === 'new-epoch') {
       const epoch = await withModels(databaseUrl, makeNewEpoch);
       console.log(`The log has the new epoch ${epoch}: every client is told to reload.`);
