@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { extname } from 'node:path';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packageRoot } from '../server/paths.ts';
 
@@ -20,27 +20,41 @@ const STOP_WITHIN = 15_000;
  * Starts the real server as a process of its own, on a free port of this machine.
  * @param env what differs from a server that is started by hand
  * @param nodeOptions for the process, beside our own
+ * @param build the folder of another build of Tidings, whose server is started in place of ours
  * @throws with the end of its output if it does not become ready
  */
 export function startLocalServer(
   env: Record<string, string>,
   nodeOptions: readonly string[] = [],
+  build?: string,
 ): Promise<LocalServer> {
-  return startProgram('../server/main', { PORT: '0', LOG_LEVEL: 'warn', ...env }, nodeOptions);
+  const settings = { PORT: '0', LOG_LEVEL: 'warn', ...env };
+  return build === undefined
+    ? startProgram('../server/main', settings, nodeOptions)
+    : startFile(join(build, 'dist/server/main.js'), settings, nodeOptions, build);
 }
 
 /**
  * Starts a server that says where it is ready, as ours does.
  * @param program its path from here, without the extension
  */
-export async function startProgram(
+export function startProgram(
   program: string,
   env: Record<string, string>,
   nodeOptions: readonly string[] = [],
 ): Promise<LocalServer> {
-  const main = fileURLToPath(new URL(`${program}${extname(import.meta.filename)}`, import.meta.url));
-  const child = spawn(process.execPath, [...process.execArgv, ...nodeOptions, main], {
-    cwd: packageRoot,
+  const file = fileURLToPath(new URL(`${program}${extname(import.meta.filename)}`, import.meta.url));
+  return startFile(file, env, nodeOptions, packageRoot);
+}
+
+async function startFile(
+  file: string,
+  env: Record<string, string>,
+  nodeOptions: readonly string[],
+  folder: string,
+): Promise<LocalServer> {
+  const child = spawn(process.execPath, [...process.execArgv, ...nodeOptions, file], {
+    cwd: folder,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

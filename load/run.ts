@@ -87,22 +87,34 @@ export function passes({ check, connected, sockets }: LoadReport): boolean {
 
 const PERCENTAGES = [1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.9, 99.99, 100];
 
-/** Runs a load test from start to end. @throws {UsageError} if this server cannot be tested with these options */
-export async function runLoadTest(options: LoadOptions, progress: Progress): Promise<LoadReport> {
+/**
+ * Runs a load test from start to end.
+ * @param build the folder of another build of Tidings, whose server is started in place of ours
+ * @throws {UsageError} if this server cannot be tested with these options
+ */
+export async function runLoadTest(
+  options: LoadOptions,
+  progress: Progress,
+  build?: string,
+): Promise<LoadReport> {
   if (options.url !== undefined) return testServer(options, options.url, undefined, progress);
   const dataDir = await mkdtemp(join(tmpdir(), 'tidings-load-'));
   await chmod(dataDir, 0o755); // as root, the database runs under another account
   progress.begin('starting a server', 1);
   try {
-    const server = await startLocalServer({
-      DATA_DIR: dataDir,
-      WORKERS: String(options.workers),
-      RATE_LIMITS: 'off',
-      // Its accounts live for minutes, and hashing their passwords is not what is tested.
-      BCRYPT_COST: '4',
-      ACCESS_TOKEN_TTL: '1d',
-      MAX_CONNECTIONS: String(placesFor(options)),
-    });
+    const server = await startLocalServer(
+      {
+        DATA_DIR: dataDir,
+        WORKERS: String(options.workers),
+        RATE_LIMITS: 'off',
+        // Its accounts live for minutes, and hashing their passwords is not what is tested.
+        BCRYPT_COST: '4',
+        ACCESS_TOKEN_TTL: '1d',
+        MAX_CONNECTIONS: String(placesFor(options)),
+      },
+      [],
+      build,
+    );
     try {
       progress.end();
       return await testServer(options, server.url, server.pid, progress);

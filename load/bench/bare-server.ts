@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import express from 'express';
+import { Redis } from 'ioredis';
 import pg from 'pg';
 import { WebSocketServer } from 'ws';
 import { textFrame } from '../../server/library-internals/text-frame.ts';
@@ -10,6 +11,9 @@ import type { FromBareServer, ToBareServer } from './bare-messages.ts';
  * The baseline of the bench: a minimal server written only for speed. In its own process, so that its CPU time can be
  * measured separately.
  */
+
+/** Of Redis, for posts. */
+const CHANNEL = 'bare posts';
 
 /** A WebSocket server that says to a client what it needs to hear, and keeps no more of it than ws does. */
 function startFeed(): { server: ReturnType<typeof createServer>; tell: (bytes: Buffer) => void } {
@@ -35,8 +39,11 @@ function startFeed(): { server: ReturnType<typeof createServer>; tell: (bytes: B
   };
 }
 
-/** Express and nothing else: one route that answers given bytes, one that inserts what a post inserts. */
-function startHttp(databaseUrl: string | undefined): {
+/** Express and nothing else: a route that answers given bytes, and one that inserts what a post inserts and publishes it. */
+function startHttp(
+  databaseUrl: string | undefined,
+  redis: Redis | undefined,
+): {
   server: ReturnType<typeof createServer>;
   answer: (body: string) => void;
 } {
@@ -76,6 +83,7 @@ function startHttp(databaseUrl: string | undefined): {
         values: [post?.id, JSON.stringify(post)],
       });
       await client.query('commit');
+      await redis?.publish(CHANNEL, JSON.stringify({ ...post, id: Number(post?.id) }));
       res.status(201).json(post);
     } finally {
       client.release();
@@ -84,9 +92,10 @@ function startHttp(databaseUrl: string | undefined): {
   return { server: createServer(app), answer: (text) => (body = text) };
 }
 
-const kind = process.argv[2];
+const [kind, databaseUrl, redisUrl] = process.argv.slice(2);
+const redis = redisUrl ? new Redis(redisUrl) : undefined;
 const feed = kind === 'feed' ? startFeed() : undefined;
-const http = kind === 'http' ? startHttp(process.argv[3]) : undefined;
+const http = kind === 'http' ? startHttp(databaseUrl, redis) : undefined;
 const server = feed?.server ?? http?.server;
 if (!server) throw new Error('feed or http?');
 
@@ -94,6 +103,14 @@ process.on('message', (message: ToBareServer) => {
   if (message.type === 'answer') http?.answer(message.body);
   else if (message.type === 'tell') feed?.tell(textFrame(message.text));
 });
+if (redis && feed) {
+  let seq = 0;
+  redis.on('message', (_channel, post) => {
+    seq += 1;
+    feed.tell(textFrame(`42["post:created",${post},{"seq":${seq},"prev":${seq - 1}}]`));
+  });
+  await redis.subscribe(CHANNEL);
+}
 process.on('disconnect', () => process.exit(0));
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo;

@@ -12,13 +12,22 @@ export interface Bare {
   stop(): Promise<void>;
 }
 
-/** @param databaseUrl where a bare HTTP server inserts posts */
+/**
+ * @param databaseUrl where a bare HTTP server inserts posts
+ * @param redisUrl what it publishes them on, and where a bare feed hears of them
+ */
 export async function startBare(
   kind: 'feed' | 'http',
-  { databaseUrl = '', nodeOptions = [] }: { databaseUrl?: string; nodeOptions?: readonly string[] } = {},
+  {
+    databaseUrl = '',
+    redisUrl = '',
+    nodeOptions = [],
+  }: { databaseUrl?: string; redisUrl?: string; nodeOptions?: readonly string[] } = {},
 ): Promise<Bare> {
   const file = fileURLToPath(new URL(`./bare-server${extname(import.meta.filename)}`, import.meta.url));
-  const child = fork(file, [kind, databaseUrl], { execArgv: [...process.execArgv, ...nodeOptions] });
+  const child = fork(file, [kind, databaseUrl, redisUrl], {
+    execArgv: [...process.execArgv, ...nodeOptions],
+  });
   const exited = once(child, 'exit');
   const [{ url }] = (await Promise.race([
     once(child, 'message'),

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readCommandLine, UsageError } from '../../server/command-line.ts';
 import { connections, homeMemory } from './connections.ts';
@@ -23,7 +25,9 @@ import { views } from './views.ts';
 import { votes } from './votes.ts';
 import { workers } from './workers.ts';
 
-const parts: Record<string, (stage: Stage) => Promise<Line[]>> = {
+type Part = (stage: Stage) => Promise<Line[]>;
+
+const parts: Record<string, Part> = {
   'fan-out': fanOut,
   connections,
   votes,
@@ -60,6 +64,7 @@ Holds the server against its limits, each measured beside it in the same run.
   --scale N     divides sizes, to try the bench itself out (1)
   --communities SMALL,LARGE
                 for size: addresses of two databases that npm run fill has filled; it writes to them
+  --beside DIR  another build of Tidings, as an older commit in which npm run build was run: both are measured in turns
   --json FILE   the figures (bench.json)
 `;
 
@@ -71,6 +76,7 @@ function readOptions(args: string[]) {
       rounds: { type: 'string', default: '5' },
       scale: { type: 'string', default: '1' },
       communities: { type: 'string' },
+      beside: { type: 'string' },
       json: { type: 'string', default: 'bench.json' },
     },
   });
@@ -87,29 +93,49 @@ function readOptions(args: string[]) {
     if (!(number >= 1)) throw new UsageError(`--${name} must be a number of at least 1`);
     return number;
   };
-  return { chosen, communities, rounds: atLeastOne('rounds'), scale: atLeastOne('scale'), json: values.json };
+  const beside = values.beside === undefined ? undefined : resolve(values.beside);
+  if (beside !== undefined && !existsSync(join(beside, 'dist/server/main.js')))
+    throw new UsageError(`--beside: there is no build in ${beside}`);
+  return {
+    chosen,
+    communities,
+    beside,
+    rounds: atLeastOne('rounds'),
+    scale: atLeastOne('scale'),
+    json: values.json,
+  };
 }
 
 async function main(): Promise<void> {
-  const { chosen, communities, rounds, scale, json } = readCommandLine(usage, readOptions);
+  const { chosen, communities, beside, rounds, scale, json } = readCommandLine(usage, readOptions);
   const lines: Line[] = [];
   const failed: string[] = [];
   const say = (what: string) => process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${what}\n`);
-  await withStage({ rounds, scale, say, ...(communities ? { communities } : {}) }, async (stage, endPart) => {
-    for (const name of chosen) {
-      say(name);
-      try {
-        const measured = (await parts[name]?.(stage)) ?? [];
+  await withStage(
+    { rounds, scale, say, ...(communities ? { communities } : {}) },
+    async (_stage, endPart, stageOf) => {
+      /** @returns undefined if it could not be measured; the other parts can be all the same */
+      const measure = async (name: string, stage: Stage): Promise<Line[] | undefined> => {
+        say(stage.build === undefined ? name : `${name}, of ${stage.build}`);
+        try {
+          return await parts[name]?.(stage);
+        } catch (error) {
+          failed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+          return undefined;
+        } finally {
+          await endPart();
+        }
+      };
+      for (const name of chosen) {
+        const measured =
+          beside === undefined
+            ? ((await measure(name, stageOf())) ?? [])
+            : await inTurns(rounds, (build) => measure(name, { ...stageOf(build), rounds: 1 }), beside);
         lines.push(...measured);
         process.stderr.write(`${tableOf(measured)}\n`);
-      } catch (error) {
-        // The other parts can be measured all the same.
-        failed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-      } finally {
-        await endPart();
       }
-    }
-  });
+    },
+  );
   const figures = lines.map((line) => ({ ...line, ratio: median(ratios(line)), reached: reaches(line) }));
   await writeFile(
     json,
@@ -119,6 +145,25 @@ async function main(): Promise<void> {
     `\n${tableOf(lines)}\n\n${failed.map((what) => `FAILED ${what}\n`).join('')}${json}\n`,
   );
   if (failed.length > 0) process.exitCode = 1;
+}
+
+/** Measures a part in so many rounds of one, each with ours and with the other build. */
+async function inTurns(
+  rounds: number,
+  measure: (build?: string) => Promise<Line[] | undefined>,
+  other: string,
+): Promise<Line[]> {
+  const lines = new Map<string, Line>();
+  for (let round = 0; round < rounds; round += 1) {
+    for (const ours of (await measure()) ?? []) {
+      const line = lines.get(ours.what);
+      if (!line) lines.set(ours.what, { ...ours, before: [] });
+      else
+        for (const side of ['ours', 'theirs', 'notes'] as const) line[side].push(...(ours[side] as never[]));
+    }
+    for (const { what, ours } of (await measure(other)) ?? []) lines.get(what)?.before?.push(...ours);
+  }
+  return [...lines.values()];
 }
 
 // What was started here goes with us, also when somebody has seen enough.

@@ -12,11 +12,8 @@ export async function manySockets(stage: Stage): Promise<Line[]> {
     ...['--posts', '10', '--votes', '50', '--seconds', '60', '--settle', '60'],
   ]);
   if (!options) throw new Error('no options');
-  const report = await runLoadTest(options, {
-    begin: (part) => stage.say(part),
-    update: () => undefined,
-    end: () => undefined,
-  });
+  const progress = { begin: stage.say, update: () => undefined, end: () => undefined };
+  const report = await runLoadTest(options, progress, stage.build);
   const { check, server, sinceWritten } = report;
   return [
     {

@@ -7,6 +7,8 @@ export interface Line {
   ours: number[];
   /** The limit's own figures, measured in the same rounds; empty where the limit is a plain number or there is none. */
   theirs: number[];
+  /** What another build took in the same rounds, if there is one; undefined otherwise. */
+  before?: number[];
   /**
    * What ours divided by theirs, or ours itself, has to reach; undefined for a figure that is only told. `orOurs`: as good
    * if ours by itself is at least that, in the line's unit.

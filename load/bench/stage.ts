@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { startEmbedded } from '../../server/database/embedded.ts';
 import { migrate } from '../../server/database/migrate.ts';
@@ -15,6 +16,8 @@ export interface Stage {
   /** Addresses of two databases that `npm run fill` has filled, the small one first, in place of some that a part fills. */
   communities?: readonly [string, string];
   say: (what: string) => void;
+  /** The folder of another build, whose server and tables are looked at in place of ours. */
+  build?: string;
   /** A new database with every migration applied. */
   database(): Promise<string>;
   /** Has something that a part has started ended with the part. */
@@ -35,7 +38,7 @@ export const SECRET = 'a secret of the bench that nobody else can reach';
 
 export async function withStage<T>(
   options: Pick<Stage, 'rounds' | 'scale' | 'communities' | 'say'>,
-  use: (stage: Stage, endPart: () => Promise<void>) => Promise<T>,
+  use: (stage: Stage, endPart: () => Promise<void>, stageOf: (build?: string) => Stage) => Promise<T>,
 ): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-bench-'));
   await chmod(folder, 0o755); // as root, the database runs under another account
@@ -55,8 +58,9 @@ export async function withStage<T>(
   process.once('exit', stopWithUs);
   let databases = 0;
   const ends: (() => Promise<void> | void)[] = [];
-  const stage: Stage = {
+  const stageOf = (build?: string): Stage => ({
     ...options,
+    ...(build === undefined ? {} : { build }),
     after: (end) => void ends.push(end),
     database: async () => {
       databases += 1;
@@ -66,7 +70,7 @@ export async function withStage<T>(
       );
       const url = new URL(embedded.adminUrl);
       url.pathname = `/${name}`;
-      await migrate(url.href);
+      await (build === undefined ? migrate : await migrateOf(build))(url.href);
       return url.href;
     },
     server: async (databaseUrl, env = {}, nodeOptions = []) => {
@@ -81,20 +85,28 @@ export async function withStage<T>(
           ...env,
         },
         nodeOptions,
+        build,
       );
       ends.push(() => server.stop());
       return server;
     },
-  };
+  });
   try {
-    return await use(stage, async () => {
+    const endPart = async () => {
       for (const end of ends.splice(0).reverse()) await end();
-    });
+    };
+    return await use(stageOf(), endPart, stageOf);
   } finally {
     process.removeListener('exit', stopWithUs);
     await embedded.stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What brings a database up to another build's schema. */
+async function migrateOf(build: string): Promise<(databaseUrl: string) => Promise<unknown>> {
+  const file = pathToFileURL(join(build, 'dist/server/database/migrate.js'));
+  return ((await import(file.href)) as { migrate: typeof migrate }).migrate;
 }
 
 /** A connection that ends with the part. */

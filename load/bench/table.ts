@@ -2,7 +2,12 @@ import { type Line, median, ratios, reaches } from './rounds.ts';
 
 /** The bench as a table for a terminal, a line of notes under each row. */
 export function tableOf(lines: readonly Line[]): string {
-  const rows = [['', 'ours', 'limit', 'ratio', 'spread', 'reach', ''], ...lines.map(rowOf)];
+  const hasBefore = lines.some(({ before }) => before !== undefined);
+  const head = ['', 'ours', 'limit', 'ratio', 'spread', 'reach', ''];
+  const rows = [
+    hasBefore ? [...head, 'before', 'ours / before'] : head,
+    ...lines.map((line) => (hasBefore ? [...rowOf(line), ...comparisonOf(line)] : rowOf(line))),
+  ];
   const widths =
     rows[0]?.map((_cell, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
   return rows
@@ -36,6 +41,12 @@ function rowOf(line: Line): string[] {
     reach ?? 'told',
     verdict === undefined ? '' : verdict ? 'yes' : 'SHORT',
   ];
+}
+
+/** What the other build took, and ours by it. */
+function comparisonOf({ ours, before = [], unit }: Line): string[] {
+  if (before.length === 0) return ['not measured', ''];
+  return [`${short(median(before))} ${unit}`, `${short(median(ours) / median(before))} ×`];
 }
 
 function notesOf(line: Line | undefined): string[] {
