@@ -83,8 +83,10 @@ function startHttp(
         values: [post?.id, JSON.stringify(post)],
       });
       await client.query('commit');
-      await redis?.publish(CHANNEL, JSON.stringify({ ...post, id: Number(post?.id) }));
-      res.status(201).json(post);
+      // As a number, not as pg's text of a bigint.
+      const told = { ...post, id: Number(post?.id) };
+      await redis?.publish(CHANNEL, JSON.stringify(told));
+      res.status(201).json(told);
     } finally {
       client.release();
     }

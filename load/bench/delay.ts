@@ -130,7 +130,7 @@ async function wayThrough(
       const answered = now();
       const { id } = body as PostView;
       await pause(100); // an idle system, and the event has arrived long since
-      const way = ways.get(Number(id));
+      const way = ways.get(id);
       if (way) Object.assign(way, { asked, answered });
     }
     // PostgreSQL itself says when each transaction was committed.
