@@ -155,11 +155,13 @@ async function inTurns(
 ): Promise<Line[]> {
   const lines = new Map<string, Line>();
   for (let round = 0; round < rounds; round += 1) {
-    for (const ours of (await measure()) ?? []) {
-      const line = lines.get(ours.what);
-      if (!line) lines.set(ours.what, { ...ours, before: [] });
-      else
-        for (const side of ['ours', 'theirs', 'notes'] as const) line[side].push(...(ours[side] as never[]));
+    for (const measured of (await measure()) ?? []) {
+      const line = lines.get(measured.what);
+      if (line) {
+        line.ours.push(...measured.ours);
+        line.theirs.push(...measured.theirs);
+        line.notes.push(...measured.notes);
+      } else lines.set(measured.what, { ...measured, before: [] });
     }
     for (const { what, ours } of (await measure(other)) ?? []) lines.get(what)?.before?.push(...ours);
   }
