@@ -172,22 +172,17 @@ export async function createService(
   const bus = new Bus({ io: gateway.io, redis, siblings: slot !== undefined, log });
 
   const backlog = new Backlog(feedPool, log);
-  const sequencer = new Sequencer(
+  const announceNumbered = announcer(
     feedPool,
-    log,
-    announcer(
-      feedPool,
-      feed,
-      (batch) => bus.publish('events', batch),
-      (events) => metrics.eventsNumbered.inc(events),
-    ),
-    mayWrite,
-    (error) => {
-      writes.failed(error);
-      void schema.failed(error);
-    },
+    feed,
+    (batch) => bus.publish('events', batch),
+    (events) => metrics.eventsNumbered.inc(events),
   );
-  onAppended(db.sequelize, () => sequencer.wake());
+  const sequencer = new Sequencer(feedPool, log, announceNumbered, mayWrite, (error) => {
+    writes.failed(error);
+    void schema.failed(error);
+  });
+  onAppended(db.sequelize, (numbered) => (numbered ? announceNumbered(numbered) : sequencer.wake()));
   bus.subscribe('events', (batch) => feed.offer(batch));
   sessions.revocations.onAnnounced(() => bus.publish('revoked', null));
   bus.subscribe('revoked', () => feed.wake());

@@ -225,6 +225,7 @@ const kinds: [name: RegExp, uses: Uses][] = [
         'library-internals/sequelize.ts',
         'limits/',
         'log/append.ts',
+        'log/numbering.ts',
         'log/reader.ts',
         'mail/',
         'models/',

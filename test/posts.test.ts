@@ -3,7 +3,15 @@ import { expect } from 'chai';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf, withoutRequestId } from './support/problems.ts';
-import { headOf, namesOfEvents, numberOf, postEventsSince, rows, tellVotes } from './support/tables.ts';
+import {
+  headOf,
+  namesOfEvents,
+  numberOf,
+  postEventsSince,
+  rows,
+  tellVotes,
+  whileUnnumbered,
+} from './support/tables.ts';
 import { type Answer, createWorld, type TestUser, type World } from './support/world.ts';
 
 describe('posts', () => {
@@ -20,6 +28,38 @@ describe('posts', () => {
   const read = (user: TestUser, id: number) => user.get<PostAnswer>(`/posts/${id}`);
 
   describe('writing', () => {
+    it('numbers the event in the transaction that writes the post, and the notifications of it', async () => {
+      const before = await headOf(world);
+      const { body } = await ada.post<PostAnswer>('/posts', {
+        title: 'At once',
+        content: `for @${bob.username}`,
+      });
+      const numbered = await rows<{ name: string; together: boolean }>(
+        world,
+        `select e.name, e.xmin = p.xmin as together from event_log e cross join posts p
+         where e.seq > $1 and p.id = $2 order by e.seq`,
+        [before, body.id],
+      );
+      expect(numbered).to.deep.equal([
+        { name: 'post:created', together: true },
+        { name: 'notification:added', together: true },
+        { name: 'notifications:state', together: true },
+      ]);
+      expect(await numberOf(world, 'select count(*) from event_outbox')).to.equal(0);
+    });
+
+    it('waits for nobody who is numbering, and has its number when they have ended', async () => {
+      const before = await headOf(world);
+      const { body } = await whileUnnumbered(world, async () => {
+        const answer = await ada.post<PostAnswer>('/posts', { title: 'Later', content: 'on' });
+        expect(answer.status).to.equal(201);
+        expect(await numberOf(world, 'select seq from feed_head')).to.equal(before);
+        return answer;
+      });
+      const [told] = await postEventsSince(world, before);
+      expect(told).to.deep.include({ seq: before + 1, name: 'post:created', post_id: body.id });
+    });
+
     it('answers with the post, its address and its tag, and leaves exactly one event behind', async () => {
       const before = await headOf(world);
       const answer = await ada.post<PostAnswer>('/posts', { title: 'Hello', content: 'world' });

@@ -1,6 +1,6 @@
 import type { Batch, Follower } from './follower.ts';
 import { type LogEntry, type LogSource, readLog } from './reader.ts';
-import type { Numbered } from './sequencer.ts';
+import type { Numbered } from './numbering.ts';
 
 /**
  * Hands on what this process has numbered: to its own follower, and to the other nodes.

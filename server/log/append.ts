@@ -1,5 +1,6 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
+import type { Numbered } from './numbering.ts';
 import { type Departure, type EventType, rowOf } from '../topics/event-type.ts';
 
 /**
@@ -51,14 +52,17 @@ export async function appendAll<Subject, Payload extends object>(
   tx.afterCommit(() => announce(sequelize));
 }
 
-/** Something has been appended and committed. */
-export function announce(sequelize: object): void {
-  wakeUps.get(sequelize)?.();
+/**
+ * Something has been appended and committed.
+ * @param numbered if its transaction numbered it as well
+ */
+export function announce(sequelize: object, numbered?: Numbered): void {
+  listeners.get(sequelize)?.(numbered);
 }
 
-const wakeUps = new WeakMap<object, () => void>();
+const listeners = new WeakMap<object, (numbered?: Numbered) => void>();
 
 /** Registers the listener that is called when a transaction with events has committed: the node's own sequencer. */
-export function onAppended(sequelize: object, wake: () => void): void {
-  wakeUps.set(sequelize, wake);
+export function onAppended(sequelize: object, listener: (numbered?: Numbered) => void): void {
+  listeners.set(sequelize, listener);
 }

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { about } from '../async/loop.ts';
 import { Pause } from '../async/pause.ts';
 import type { Logger } from '../logger.ts';
-import { entryColumns, type LogEntry } from './reader.ts';
+import { type Numbered, numberedIn, type NumberedRow, numberEvents } from './numbering.ts';
 
 /** How many events one call numbers at most: bounds the transaction and the memory of anyone who reads the batch. */
 const BATCH = 500;
@@ -19,29 +19,11 @@ const RETRY_INTERVAL = 50;
 const BUSY_INTERVAL = 5;
 
 /**
- * Text of events that one call gives back at most, in bytes. More is read from the log: a result that does not fit the socket's
- * buffers would keep the numbering locked for as long as a stopped process does not read it.
- */
-const TOLD_AT_ONCE = 32 * 1024;
-
-/** A range of events that has just been numbered: both ends inclusive. */
-export interface Numbered {
-  first: number;
-  last: number;
-  /** All of them, unless they are too much text to be given back at once. */
-  entries: LogEntry[] | undefined;
-}
-
-/** A row of `number_events`: the run, and one of its events if they are given back. Without a run somebody else is at it. */
-type NumberedRow =
-  { first_seq: null } | ({ first_seq: number; last_seq: number } & (LogEntry | { seq: null }));
-
-/**
  * The sequencer: numbers committed events 1, 2, 3 … without gaps, in an order that never changes for a reader. There is
  * no leader.
  *
- * A write appends to the outbox as the last statement of its transaction. `number_events` (migrations) then, in one
- * call and one transaction:
+ * A write appends to the outbox as the last statement of its transaction. `number_events` then, in one call and one
+ * transaction, which is the sequencer's own, or that of the write where few posts are written (post-writer.ts):
  *   1. returns if nothing waits; locks the one row of `feed_head`, or says at once that somebody else has it;
  *   2. moves up to 500 outbox rows, in id order, into `events`, with seq = head + 1, + 2, …;
  *   3. moves the head, and cuts the text out of earlier events of the same posts, a bounded piece in each call;
@@ -153,22 +135,9 @@ export class Sequencer {
   async #number(atMost: number): Promise<Numbered | 'busy' | undefined> {
     const { rows } = await this.#pool.query<NumberedRow>({
       name: 'number-events',
-      text: `select first_seq, last_seq, ${entryColumns}, e.payload as json, e.at from number_events($1, $2) e`,
-      values: [atMost, TOLD_AT_ONCE],
+      text: numberEvents('$1'),
+      values: [atMost],
     });
-    const [row] = rows;
-    if (!row) return undefined;
-    if (row.first_seq === null) return 'busy';
-    const entries = rows.flatMap((each) => {
-      if (each.first_seq === null || each.seq === null) return [];
-      // The event alone: it is handed on to other nodes as it is.
-      const { first_seq: _first, last_seq: _last, ...entry } = each;
-      return [entry];
-    });
-    return {
-      first: row.first_seq,
-      last: row.last_seq,
-      entries: entries.length > 0 ? entries : undefined,
-    };
+    return numberedIn(rows);
   }
 }

@@ -5,6 +5,7 @@ import type { DatabaseShare } from '../database/connection-queue.ts';
 import { LOCKED, WriteBatcher } from '../database/write-batcher.ts';
 import { unavailable } from '../errors.ts';
 import { announce } from '../log/append.ts';
+import { numberedIn, type NumberedRow, numberEvents } from '../log/numbering.ts';
 import { rowOf as outboxRowOf } from '../topics/event-type.ts';
 import { FOLD } from '../text/fold.ts';
 import { postCreated } from './events.ts';
@@ -48,6 +49,27 @@ type Refusal = typeof REFUSED | typeof BLOCKED;
 const ROUNDS = 2;
 const MOST = 100;
 const MAX_WAITING = 5000;
+
+/**
+ * Of so few posts the events are numbered in the same statement, unless somebody is just numbering: for their readers that is a
+ * round trip and a commit less. More would keep the numbering for longer. At most so many events of all that wait.
+ */
+const FEW = 10;
+const NUMBERED_AT_ONCE = 50;
+
+const WRITE =
+  'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::smallint, $15, $16, $17, $18)';
+
+/** One row for each post, and one for each event. The number of the posts is an argument: they are written first. */
+const WRITE_AND_NUMBER = `
+  with written as materialized (${WRITE}),
+  numbered as (
+    select n.* from (select count(*) as posts from written) w
+    cross join lateral (${numberEvents(`case when w.posts > 0 then ${NUMBERED_AT_ONCE} else 0 end`)}) n
+  )
+  select w.*, null::json as numbered from written w
+  union all
+  select null, null, null, null, null, null, row_to_json(n) from numbered n`;
 
 /**
  * Writes posts that arrive together in one statement, instead of five round trips for each.
@@ -113,8 +135,10 @@ export class PostWriter {
     );
     const mentions = references.map((found) => found.mentions);
     const parsed = asks.map((ask, at) => ({ ...ask, ...(references[at] ?? NOTHING) }));
-    const rows = await this.#db.query<Written>(
-      'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::smallint, $15, $16, $17, $18)',
+    // What waits for locks may wait for long, and what is numbered by then would, too.
+    const numbers = !patient && asks.length <= FEW;
+    const answer = await this.#db.query<Written & { numbered?: NumberedRow | null }>(
+      numbers ? WRITE_AND_NUMBER : WRITE,
       {
         type: QueryTypes.SELECT,
         bind: [
@@ -139,7 +163,15 @@ export class PostWriter {
         ],
       },
     );
-    if (rows.some((row) => row.id !== null && asks[row.ord - 1]?.input.published)) announce(this.#sequelize);
+    const rows = answer.filter((row) => !row.numbered);
+    const numbered = numberedIn(answer.flatMap((row) => row.numbered ?? []));
+    const run = typeof numbered === 'object' ? numbered : undefined;
+    if (run) announce(this.#sequelize, run);
+    // The sequencer numbers what is still to be.
+    const isRest = run
+      ? run.last - run.first + 1 === NUMBERED_AT_ONCE
+      : rows.some((row) => row.id !== null && asks[row.ord - 1]?.input.published);
+    if (isRest) announce(this.#sequelize);
     const written = new Map(rows.map((row) => [row.ord, row]));
     return parsed.map((ask, at) => {
       const row = written.get(at + 1);
