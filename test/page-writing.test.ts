@@ -248,8 +248,7 @@ describe('writing on the page', () => {
     expect(await title().inputValue()).to.equal('Going on');
     await page.unroute('**/posts/*');
     await page.getByRole('button', { name: 'Discard' }).click();
-    await reader.goToTop();
-    await reader.shows(reader.post('Published late'));
+    await reader.comesIn('Published late');
     await reader.delete('Published late');
     await reader.shows(reader.post('Published late'), 0);
     reader.expectClean();
@@ -477,8 +476,7 @@ describe('writing on the page', () => {
     const form = page.getByRole('form', { name: 'Edit the post' });
     const change = async (post: string) => {
       const { id } = await elsewhere.posts.create({ title: post, content: '' });
-      await reader.goToTop();
-      await reader.shows(reader.post(post));
+      await reader.comesIn(post);
       return id;
     };
     const listed = await change('Soon gone');

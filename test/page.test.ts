@@ -188,7 +188,7 @@ describe('the page', () => {
   it('keeps a draft from everyone until it is published, and takes a post back', async () => {
     await bob.write('Not yet', 'a thought', 'Keep as draft');
     await postByCarol('After the draft');
-    await alice.shows(alice.post('After the draft'));
+    await alice.comesIn('After the draft');
     expect(await alice.post('Not yet').count()).to.equal(0);
     expect(await bob.post('Not yet').count()).to.equal(0);
 
@@ -217,7 +217,7 @@ describe('the page', () => {
 
   it('counts a vote at once, says when it cannot be sent, and sends it when the connection is back', async () => {
     const { id } = await postByCarol('Vote for this');
-    await alice.shows(alice.post('Vote for this'));
+    await alice.comesIn('Vote for this');
     const button = alice.votes('Vote for this');
     await alice.page.context().setOffline(true);
     await button.click();
@@ -247,7 +247,7 @@ describe('the page', () => {
 
   it('shows a vote as one’s own in one’s other windows too', async () => {
     await postByCarol('Seen in two windows');
-    await alice.shows(alice.post('Seen in two windows'));
+    await alice.comesIn('Seen in two windows');
     const other = await alice.page.context().newPage();
     await other.goto(alice.page.url());
     const button = other.locator('.post', { hasText: 'Seen in two windows' }).locator('.vote');
@@ -260,7 +260,7 @@ describe('the page', () => {
 
   it('shows a vote as one’s own in a window that is only now reading its list', async () => {
     await postByCarol('Seen while reading');
-    await alice.shows(alice.post('Seen while reading'));
+    await alice.comesIn('Seen while reading');
     const other = await alice.page.context().newPage();
     const voted = alice.page.waitForResponse((response) => response.url().endsWith('/vote'));
     const fetched = new Promise<void>((resolve) => {
@@ -286,8 +286,11 @@ describe('the page', () => {
 
   it('moves the list down for a post that comes in, from where it was, and lays it out once', async () => {
     await postByCarol('Above which it comes');
+    // A page that has just been opened lets the next one in at once.
+    await alice.page.reload();
     await alice.shows(alice.post('Above which it comes'));
-    await until('its own slide to be over', listIsStill);
+    await alice.live();
+    await until('the list to stand still', listIsStill);
     await alice.page.evaluate(`(() => {
       const list = document.querySelector('.entries');
       const known = document.querySelector('.post');
@@ -408,24 +411,21 @@ describe('the page', () => {
 
   it('hands over whatever was missed while offline, once and in order', async () => {
     await alice.write('Before the tunnel');
-    await bob.shows(bob.post('Before the tunnel'));
+    await bob.comesIn('Before the tunnel');
     await bob.page.context().setOffline(true);
     await bob.page.locator('.connection.offline').waitFor();
     await alice.write('In the tunnel, one');
     const { id } = await postByCarol('In the tunnel, two');
     await postByCarol('In the tunnel, three');
     await carol.delete(`/posts/${id}`);
-    // Then nothing moves any more under the mouse. They come fast upon those of the tests before, and may wait behind the pill.
-    await until('the last one', async () => {
-      await alice.goToTop();
-      return (await alice.post('In the tunnel, three').count()) === 1;
-    });
+    // Then nothing moves any more under the mouse.
+    await alice.comesIn('In the tunnel, three');
     await alice.shows(alice.post('In the tunnel, two'), 0);
     await alice.delete('Before the tunnel');
     expect(await bob.post('Before the tunnel').count()).to.equal(1);
     await bob.page.context().setOffline(false);
     await bob.live();
-    await bob.shows(bob.post('In the tunnel, three'));
+    await bob.comesIn('In the tunnel, three');
     await bob.shows(bob.post('Before the tunnel'), 0);
     await comesToBe(
       async () => (await bob.titles()).slice(0, 2),
@@ -438,15 +438,15 @@ describe('the page', () => {
   it('looks on through the other node when its own is killed', async () => {
     await nodes.second.kill();
     await postByCarol('While the node is dead');
-    await bob.shows(bob.post('While the node is dead'));
-    await alice.shows(alice.post('While the node is dead'));
+    await bob.comesIn('While the node is dead');
+    await alice.comesIn('While the node is dead');
     await bob.live();
     await bob.write('From the other node');
-    await alice.shows(alice.post('From the other node'));
+    await alice.comesIn('From the other node');
     await nodes.second.start();
     await nodes.first.kill();
     await bob.write('And back again');
-    await alice.shows(alice.post('And back again'));
+    await alice.comesIn('And back again');
     await alice.live();
     await nodes.first.start();
     expect((await alice.titles()).slice(0, 3)).to.deep.equal([
@@ -704,7 +704,7 @@ describe('the page', () => {
     await page.waitForTimeout(4500);
     await postByCarol('Second by keys');
     await postByCarol('First by keys');
-    await alice.shows(alice.post('First by keys'));
+    await alice.comesIn('First by keys');
     await page.evaluate('document.activeElement.blur(); scrollTo(0, 0)');
     await page.keyboard.press('j');
     await page.keyboard.press('j');
@@ -734,7 +734,7 @@ describe('the page', () => {
 
   it('puts the focus on the next post when the one that has it goes', async () => {
     const { id } = await postByCarol('Going');
-    await alice.shows(alice.post('Going'));
+    await alice.comesIn('Going');
     await alice.page.keyboard.press('Escape');
     await alice.page.evaluate('document.activeElement.blur(); scrollTo(0, 0)');
     await alice.page.keyboard.press('j');
@@ -746,7 +746,7 @@ describe('the page', () => {
     );
     // Also while something is asked about it.
     const asked = await postByCarol('Asked about');
-    await alice.goToTop();
+    await alice.comesIn('Asked about');
     await alice.post('Asked about').getByRole('button', { name: 'Report' }).click();
     await alice.page.getByRole('dialog').getByLabel('Note').fill('This');
     await carol.delete(`/posts/${asked.id}`);

@@ -92,6 +92,14 @@ export class Reader {
     await this.lookAway();
   }
 
+  /** Until a post has come in, which waits behind the pill where posts come in fast. */
+  async comesIn(title: string): Promise<void> {
+    await until(`“${title}” to come in`, async () => {
+      await this.goToTop();
+      return (await this.post(title).count()) === 1;
+    });
+  }
+
   /** Waits until the place where the page stands is the one that Back or a reload would lead to. */
   async placeIsKept(): Promise<void> {
     await until('the place to be kept', () =>
