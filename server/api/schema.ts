@@ -212,17 +212,30 @@ export function check<S extends Joi.AnySchema>(
   });
   const errors = faults.map(tell);
   if (rest === undefined && errors.length > 0) return { errors };
-  const result = schema.validate(rest, {
-    abortEarly: false,
-    // A body has types of its own; a query and a path are text and must be read as what they mean.
-    convert: place === 'query' || place === 'path' || place === 'header',
-    messages,
-    errors: { wrap: { label: '"' } },
-  });
+  // A body has types of its own; a query and a path are text and must be read as what they mean.
+  const isText = place === 'query' || place === 'path' || place === 'header';
+  const result = prepared(schema, isText).validate(rest);
   if (result.error) errors.push(...result.error.details.map(tell));
   if (errors.length > 0) return { errors };
   if (good.length > 0) Object.assign(result.value as object, Object.fromEntries(good));
   return { value: result.value as Infer<S> };
+}
+
+const ofTexts = new WeakMap<Joi.AnySchema, Joi.AnySchema>();
+const ofValues = new WeakMap<Joi.AnySchema, Joi.AnySchema>();
+
+/**
+ * A schema with all that is to be known of how it is checked: Joi would put that together again for each input.
+ * @param convert whether texts are read as what they mean
+ */
+function prepared(schema: Joi.AnySchema, convert: boolean): Joi.AnySchema {
+  const known = convert ? ofTexts : ofValues;
+  let ready = known.get(schema);
+  if (!ready) {
+    ready = schema.prefs({ abortEarly: false, convert, messages, errors: { wrap: { label: '"' } } });
+    known.set(schema, ready);
+  }
+  return ready;
 }
 
 /**

@@ -35,9 +35,6 @@ interface Internals {
 /** What is kept of a handshake once it is over. */
 const nothing = Object.freeze({});
 
-/** What happens once in a connection's life, so that its listener need not be removed for that. */
-const ENDS = ['close', 'error'] as const;
-
 /**
  * Releases what a connection needed to come about and no more, unless `slim-connections` is off. If that fails, the
  * connection is closed: its client connects again, and the others stay.
@@ -91,19 +88,28 @@ function release(socket: Internals): void {
     if (emitter) tighten(emitter as Emitter);
 }
 
+/** Listeners by event, as Node's emitters keep them: it has nothing else under any name. */
+class Listeners {
+  [event: string]: unknown;
+}
+Object.setPrototypeOf(Listeners.prototype, null);
+delete (Listeners.prototype as { constructor?: unknown }).constructor;
+
 /**
  * An emitter's listeners in less room. Node keeps them in an object that V8 makes a hash table, since it has no prototype
  * from the beginning; and `once` wraps a listener in four objects, so that it can be removed.
  */
 function tighten(emitter: Emitter): void {
-  if (!emitter._events) return;
-  const events: Record<string, unknown> = { ...emitter._events };
-  for (const event of ENDS) {
-    const listeners = events[event];
-    if (Array.isArray(listeners)) events[event] = listeners.map(unwrapped);
-    else if (listeners !== undefined) events[event] = unwrapped(listeners);
+  const before = emitter._events;
+  if (!before) return;
+  const events = new Listeners();
+  for (const event in before) {
+    const listeners = before[event];
+    if (listeners === undefined) continue;
+    if (event !== 'close' && event !== 'error') events[event] = listeners;
+    else events[event] = Array.isArray(listeners) ? listeners.map(unwrapped) : unwrapped(listeners);
   }
-  emitter._events = Object.setPrototypeOf(events, null) as Record<string, unknown>;
+  emitter._events = events;
 }
 
 function unwrapped(listener: unknown): unknown {
