@@ -17,8 +17,9 @@ export function announcer(
     counted(last - first + 1);
     const { epoch } = feed;
     const tell = (entries: LogEntry[]) => {
-      feed.offer({ epoch, entries });
+      // First: what this process does for its own subscribers may take a while.
       tellOthers({ epoch, entries });
+      feed.offer({ epoch, entries });
     };
     const readAndTell = async () => {
       for (let after = first - 1; after < last;) {
