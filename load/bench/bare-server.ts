@@ -39,7 +39,7 @@ function startFeed(): { server: ReturnType<typeof createServer>; tell: (bytes: B
   };
 }
 
-/** Express and nothing else: a route that answers given bytes, and one that inserts what a post inserts and publishes it. */
+/** Express and nothing else: two routes that answer given bytes, and one that inserts what a post inserts and publishes it. */
 function startHttp(
   databaseUrl: string | undefined,
   redis: Redis | undefined,
@@ -52,6 +52,7 @@ function startHttp(
   app.disable('etag');
   let body = '[]';
   app.get('/posts', (_req, res) => void res.type('json').send(body));
+  app.post('/vote', express.json(), (_req, res) => void res.status(201).type('json').send(body));
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 10 });
   // The service's tables with their indexes, but without its triggers, which do a part of its work.
   const tables = ['posts', 'post_tallies', 'event_outbox'].map(

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { usageOf } from '../process-usage.ts';
 
 /** What a burst of requests came to. */
 export interface Driven {
@@ -9,6 +10,16 @@ export interface Driven {
   /** Of the last answer. */
   body: string;
 }
+
+/** The same of a server whose process is known: answers a second, and milliseconds of its processor time for each. */
+export interface Measured extends Driven {
+  rate: number;
+  cpu: number;
+}
+
+/** Connections of a burst, and how long it lasts in milliseconds, where nothing else is said. */
+export const CONNECTIONS = 16;
+const MILLISECONDS = 5000;
 
 /** The bytes of a request over a kept connection. */
 export function requestBytes(method: string, path: string, token: string, body?: object): Buffer {
@@ -71,4 +82,19 @@ function keepBusy(url: string, next: () => Buffer, deadline: number, driven: Dri
       else socket.write(next());
     });
   });
+}
+
+/** Keeps connections busy, as `drive`. @throws if one answer has another status */
+export async function measured(
+  { url, pid }: { url: string; pid: number },
+  status: number,
+  next: (connection: number) => Buffer,
+  connections = CONNECTIONS,
+): Promise<Measured> {
+  const before = await usageOf(pid);
+  const driven = await drive(url, connections, MILLISECONDS, next);
+  const cpu = (await usageOf(pid)).cpu - before.cpu;
+  const others = [...driven.statuses.keys()].filter((each) => each !== status);
+  if (others.length > 0) throw new Error(`answered ${others.join()} instead of ${status}: ${driven.body}`);
+  return { ...driven, rate: driven.answers / driven.seconds, cpu: cpu / driven.answers };
 }

@@ -1,14 +1,11 @@
 import { makeAccounts } from '../accounts.ts';
-import { usageOf } from '../process-usage.ts';
 import { call } from '../rest.ts';
 import { type Bare, startBare } from './bare.ts';
-import { type Driven, drive, requestBytes } from './http-driver.ts';
+import { CONNECTIONS, type Measured, measured, requestBytes } from './http-driver.ts';
 import { type Line, median, newLine } from './rounds.ts';
 import { databaseCostOf } from './server-cost.ts';
 import { openClient, type Stage, withClient } from './stage.ts';
 
-const CONNECTIONS = 16;
-const MILLISECONDS = 5000;
 const POSTS = 100_000;
 const VOTES = 1_000_000;
 const DEEP = 10_000;
@@ -82,7 +79,7 @@ export async function writeTags(stage: Stage): Promise<Line[]> {
   for (let round = 0; round < stage.rounds + 1; round += 1) {
     for (const [at, body] of bodies.entries()) {
       const requests = accounts.map(({ token }) => requestBytes('POST', '/posts', token, body));
-      let driven: Awaited<ReturnType<typeof measured>> | undefined;
+      let driven: Measured | undefined;
       const worked = await databaseCostOf(database, async () => {
         driven = await measured(server, 201, (connection) => requests[connection] ?? Buffer.alloc(0));
       });
@@ -182,20 +179,6 @@ async function pathsFrom(url: string, token: string, path: string, pages: number
     paths.push(at);
   }
   return paths;
-}
-
-/** A burst at one server: answers a second, and milliseconds of its processor time for each. */
-async function measured(
-  { url, pid }: { url: string; pid: number },
-  status: number,
-  next: (connection: number) => Buffer,
-): Promise<Driven & { rate: number; cpu: number }> {
-  const before = await usageOf(pid);
-  const driven = await drive(url, CONNECTIONS, MILLISECONDS, next);
-  const cpu = (await usageOf(pid)).cpu - before.cpu;
-  const others = [...driven.statuses.keys()].filter((each) => each !== status);
-  if (others.length > 0) throw new Error(`answered ${others.join()} instead of ${status}: ${driven.body}`);
-  return { ...driven, rate: driven.answers / driven.seconds, cpu: cpu / driven.answers };
 }
 
 /** A community of a thousand with its posts and votes, the popular ones with most of them. */

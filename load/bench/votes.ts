@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { makeAccounts } from '../accounts.ts';
 import { call } from '../rest.ts';
+import { startBare } from './bare.ts';
 import { Crowd } from './crowd.ts';
-import { drive, requestBytes } from './http-driver.ts';
+import { drive, measured, requestBytes } from './http-driver.ts';
 import { type Line, newLine } from './rounds.ts';
 import { type Stage, withClient } from './stage.ts';
 
@@ -23,13 +24,8 @@ export async function votes(stage: Stage): Promise<Line[]> {
   const server = await stage.server(databaseUrl);
   const accounts = await makeAccounts(server.url, Math.ceil(VOTERS / stage.scale));
   const tokens = accounts.map((account) => account.token);
-  const postIds: number[] = [];
   const posts = Math.ceil(POSTS / stage.scale);
-  for (let at = 0; at < posts; at += 1) {
-    const body = { title: `Post ${at}`, content: 'To be voted on' };
-    const answer = await call(server.url, 'POST', '/posts', { token: tokens[0] ?? '', body });
-    postIds.push((answer.body as { id: number }).id);
-  }
+  const postIds = await writePosts(server.url, tokens[0] ?? '', posts);
   await withClient(databaseUrl, async (client) => {
     await client.query(`
       create table bare_tallies (post_id bigint primary key, votes integer not null default 0);
@@ -70,7 +66,43 @@ export async function votes(stage: Stage): Promise<Line[]> {
       line.theirs.push(await pgbench(databaseUrl, spread));
     }
   }
-  return [one, many, frames];
+  return [one, many, frames, await voteRequests(stage, server, tokens)];
+}
+
+async function writePosts(url: string, token: string, posts: number): Promise<number[]> {
+  const ids: number[] = [];
+  for (let at = 0; at < posts; at += 1) {
+    const body = { title: `Post ${at}`, content: 'To be voted on' };
+    const answer = await call(url, 'POST', '/posts', { token, body });
+    ids.push((answer.body as { id: number }).id);
+  }
+  return ids;
+}
+
+/** What a vote over many posts is to the process, beside a handler that reads the same JSON and answers the same bytes. */
+async function voteRequests(
+  stage: Stage,
+  server: { url: string; pid: number },
+  tokens: readonly string[],
+): Promise<Line> {
+  const postIds = await writePosts(server.url, tokens[0] ?? '', Math.ceil(POSTS / stage.scale));
+  const bare = await startBare('http');
+  stage.after(() => bare.stop());
+  const ours = strictVotes(tokens, postIds);
+  const theirs = strictVotes(tokens, postIds);
+  bare.say({ type: 'answer', body: (await measured(server, 201, ours, tokens.length)).body });
+  await measured(bare, 201, theirs, tokens.length);
+  const line = newLine({
+    what: `CPU of a vote request, ${tokens.length} voters over ${postIds.length} posts`,
+    unit: 'ms CPU',
+    limit: 'a bare Express POST that reads the same JSON and answers the same bytes',
+    reach: { atMost: 1.5 },
+  });
+  for (let round = 0; round < stage.rounds; round += 1) {
+    line.ours.push((await measured(server, 201, ours, tokens.length)).cpu);
+    line.theirs.push((await measured(bare, 201, theirs, tokens.length)).cpu);
+  }
+  return line;
 }
 
 /** Every voter votes and takes the vote back in turns, on one post after the other. */
@@ -90,6 +122,17 @@ async function castVotes(
   if (statuses.size !== 1 || !statuses.has(200))
     throw new Error(`votes were answered ${[...statuses.keys()].join()}`);
   return { rate: answers / seconds, seconds };
+}
+
+/** @returns the next request of a voter, who votes for a post, takes that back, and goes on to the next post */
+function strictVotes(tokens: readonly string[], postIds: readonly number[]): (voter: number) => Buffer {
+  const turns = tokens.map(() => 0);
+  return (voter) => {
+    const turn = turns[voter] ?? 0;
+    turns[voter] = turn + 1;
+    const postId = postIds[(Math.floor(turn / 2) + 2 * voter) % postIds.length];
+    return requestBytes('POST', '/vote', tokens[voter] ?? '', { post_id: postId, dir: 1 - (turn % 2) });
+  };
 }
 
 async function pgbench(databaseUrl: string, posts: number): Promise<number> {
