@@ -31,8 +31,8 @@ const COUNT = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/m;
 const KEPT = 200_000;
 
 /**
- * So many processes run side by side: tests wait as well as compute. There are no more in all: each computes for ten
- * seconds until it has loaded everything, has its database and is warm.
+ * So many processes run side by side: tests wait as well as compute. In all there are few more: each computes for ten seconds
+ * until it has loaded everything, has its database and is warm.
  */
 const LANES = Math.max(3, availableParallelism() + 1);
 
@@ -421,11 +421,19 @@ function sharesOf(items, total) {
 const partIn = (items, { number, total }) => sharesOf(items, total)[number - 1];
 
 const wanted = [...names.filter((name) => !(name in SLOW)), ...partIn(Object.keys(SLOW), slow)];
-const groups = wants('tests')
-  ? sharesOf(partIn(wanted, shard), LANES)
-      .map(testFiles)
-      .filter((group) => group.length > 0)
-  : [];
+const shares = wants('tests') ? sharesOf(partIn(wanted, shard), 4 * LANES) : [];
+// Three quarters in one process for each lane; then a process for each other share, in whichever lane is done.
+const groups = [
+  ...Array.from({ length: LANES }, (_, lane) =>
+    shares
+      .slice(3 * lane, 3 * lane + 3)
+      .flat()
+      .sort(),
+  ),
+  ...shares.slice(3 * LANES),
+]
+  .map(testFiles)
+  .filter((group) => group.length > 0);
 const checks = wants('checks') ? CHECKS : [];
 const faults = wants('faults') ? FAULTS : [];
 // Planted faults and bugs are looked for in parts as well: test/support/slow-part.ts.
