@@ -17,9 +17,9 @@ export interface Measured extends Driven {
   cpu: number;
 }
 
-/** Connections of a burst, and how long it lasts in milliseconds, where nothing else is said. */
+/** Connections of a burst, where nothing else is said, and how long it lasts in milliseconds. */
 export const CONNECTIONS = 16;
-const MILLISECONDS = 5000;
+export const MILLISECONDS = 5000;
 
 /** The bytes of a request over a kept connection. */
 export function requestBytes(method: string, path: string, token: string, body?: object): Buffer {
@@ -84,7 +84,7 @@ function keepBusy(url: string, next: () => Buffer, deadline: number, driven: Dri
   });
 }
 
-/** Keeps connections busy, as `drive`. @throws if one answer has another status */
+/** Keeps connections busy, as `drive`. @throws if an answer has another status, or there is none */
 export async function measured(
   { url, pid }: { url: string; pid: number },
   status: number,
@@ -94,7 +94,7 @@ export async function measured(
   const before = await usageOf(pid);
   const driven = await drive(url, connections, MILLISECONDS, next);
   const cpu = (await usageOf(pid)).cpu - before.cpu;
-  const others = [...driven.statuses.keys()].filter((each) => each !== status);
-  if (others.length > 0) throw new Error(`answered ${others.join()} instead of ${status}: ${driven.body}`);
+  if (driven.statuses.size !== 1 || !driven.statuses.has(status))
+    throw new Error(`answered ${[...driven.statuses.keys()].join()} instead of ${status}: ${driven.body}`);
   return { ...driven, rate: driven.answers / driven.seconds, cpu: cpu / driven.answers };
 }

@@ -7,14 +7,15 @@ import { makeAccounts } from '../accounts.ts';
 import { call } from '../rest.ts';
 import { startBare } from './bare.ts';
 import { Crowd } from './crowd.ts';
-import { drive, measured, requestBytes } from './http-driver.ts';
+import { type Measured, measured, MILLISECONDS, requestBytes } from './http-driver.ts';
 import { type Line, newLine } from './rounds.ts';
 import { type Stage, withClient } from './stage.ts';
 
 const VOTERS = 500;
 const POSTS = 1000;
 const LISTENERS = 20;
-const MILLISECONDS = 6000;
+/** How long pgbench votes: as long as we do. */
+const SECONDS = MILLISECONDS / 1000;
 /** pgbench's clients: more of them only queue longer for the hot row. */
 const CLIENTS = 32;
 
@@ -25,7 +26,12 @@ export async function votes(stage: Stage): Promise<Line[]> {
   const accounts = await makeAccounts(server.url, Math.ceil(VOTERS / stage.scale));
   const tokens = accounts.map((account) => account.token);
   const posts = Math.ceil(POSTS / stage.scale);
-  const postIds = await writePosts(server.url, tokens[0] ?? '', posts);
+  const postIds: number[] = [];
+  for (let at = 0; at < posts; at += 1) {
+    const body = { title: `Post ${at}`, content: 'To be voted on' };
+    const answer = await call(server.url, 'POST', '/posts', { token: tokens[0] ?? '', body });
+    postIds.push((answer.body as { id: number }).id);
+  }
   await withClient(databaseUrl, async (client) => {
     await client.query(`
       create table bare_tallies (post_id bigint primary key, votes integer not null default 0);
@@ -34,6 +40,8 @@ export async function votes(stage: Stage): Promise<Line[]> {
       insert into bare_tallies select generate_series(1, ${posts});
     `);
   });
+  // First: nobody may have voted yet.
+  const requests = await voteRequests(stage, server, tokens, postIds);
   const crowd = await Crowd.gather(server.url, tokens, LISTENERS);
   stage.after(() => crowd.end());
   const one = newLine({
@@ -59,24 +67,14 @@ export async function votes(stage: Stage): Promise<Line[]> {
       { line: many, spread: posts },
     ]) {
       const heard = crowd.tallyFrames;
-      const cast = await castVotes(server.url, tokens, postIds.slice(0, spread));
+      const cast = await castVotes(server, tokens, postIds.slice(0, spread));
       line.ours.push(cast.rate);
       await new Promise((resolve) => setTimeout(resolve, 1500)); // for the last report
       frames.ours.push((crowd.tallyFrames - heard) / LISTENERS / cast.seconds);
       line.theirs.push(await pgbench(databaseUrl, spread));
     }
   }
-  return [one, many, frames, await voteRequests(stage, server, tokens)];
-}
-
-async function writePosts(url: string, token: string, posts: number): Promise<number[]> {
-  const ids: number[] = [];
-  for (let at = 0; at < posts; at += 1) {
-    const body = { title: `Post ${at}`, content: 'To be voted on' };
-    const answer = await call(url, 'POST', '/posts', { token, body });
-    ids.push((answer.body as { id: number }).id);
-  }
-  return ids;
+  return [one, many, frames, requests];
 }
 
 /** What a vote over many posts is to the process, beside a handler that reads the same JSON and answers the same bytes. */
@@ -84,8 +82,8 @@ async function voteRequests(
   stage: Stage,
   server: { url: string; pid: number },
   tokens: readonly string[],
+  postIds: readonly number[],
 ): Promise<Line> {
-  const postIds = await writePosts(server.url, tokens[0] ?? '', Math.ceil(POSTS / stage.scale));
   const bare = await startBare('http');
   stage.after(() => bare.stop());
   const ours = strictVotes(tokens, postIds);
@@ -107,21 +105,19 @@ async function voteRequests(
 
 /** Every voter votes and takes the vote back in turns, on one post after the other. */
 async function castVotes(
-  url: string,
+  server: { url: string; pid: number },
   tokens: readonly string[],
   postIds: readonly number[],
-): Promise<{ rate: number; seconds: number }> {
+): Promise<Measured> {
   const turns = tokens.map((_token, at) => at);
-  const { answers, seconds, statuses } = await drive(url, tokens.length, MILLISECONDS, (voter) => {
+  const next = (voter: number) => {
     const turn = turns[voter] ?? 0;
     turns[voter] = turn + 1;
     const postId = postIds[Math.floor(turn / 2) % postIds.length] ?? 0;
     const up = (turn - voter) % 2 === 0;
     return requestBytes(up ? 'PUT' : 'DELETE', `/posts/${postId}/vote`, tokens[voter] ?? '');
-  });
-  if (statuses.size !== 1 || !statuses.has(200))
-    throw new Error(`votes were answered ${[...statuses.keys()].join()}`);
-  return { rate: answers / seconds, seconds };
+  };
+  return measured(server, 200, next, tokens.length);
 }
 
 /** @returns the next request of a voter, who votes for a post, takes that back, and goes on to the next post */
@@ -148,8 +144,18 @@ update bare_tallies set votes = votes + 1 where post_id = :post;
 commit;
 `,
     );
-    const seconds = String(MILLISECONDS / 1000);
-    const args = ['-n', '-c', String(CLIENTS), '-T', seconds, '-M', 'prepared', '-f', script, databaseUrl];
+    const args = [
+      '-n',
+      '-c',
+      String(CLIENTS),
+      '-T',
+      String(SECONDS),
+      '-M',
+      'prepared',
+      '-f',
+      script,
+      databaseUrl,
+    ];
     const { stdout } = await promisify(execFile)('pgbench', args).catch((error: unknown) => {
       throw (error as NodeJS.ErrnoException).code === 'ENOENT'
         ? new Error(

@@ -35,6 +35,9 @@ interface Internals {
 /** What is kept of a handshake once it is over. */
 const nothing = Object.freeze({});
 
+/** What happens once in a connection's life, so that its listener need not be removed for that. */
+const ENDS = ['close', 'error'];
+
 /**
  * Releases what a connection needed to come about and no more, unless `slim-connections` is off. If that fails, the
  * connection is closed: its client connects again, and the others stay.
@@ -106,7 +109,7 @@ function tighten(emitter: Emitter): void {
   for (const event in before) {
     const listeners = before[event];
     if (listeners === undefined) continue;
-    if (event !== 'close' && event !== 'error') events[event] = listeners;
+    if (!ENDS.includes(event)) events[event] = listeners;
     else events[event] = Array.isArray(listeners) ? listeners.map(unwrapped) : unwrapped(listeners);
   }
   emitter._events = events;
