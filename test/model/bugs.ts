@@ -121,7 +121,7 @@ export const modelBugs = {
       },
     ],
     rules: ['page'],
-    habits: { reply: 60, delete: 30 },
+    habits: { reply: 60, regret: 30 },
   },
   'a report is for everybody': {
     patches: [

@@ -21,6 +21,7 @@ const SUSPENDED_FOR = 1500;
 interface KnownPost {
   id: number;
   rootId: number | null;
+  parentId: number | null;
   ownerId: number;
   isPublished: boolean;
 }
@@ -53,6 +54,7 @@ const ops = {
   withdraw: [3, (people, scene) => people.change(scene, 'withdraw')],
   publish: [4, (people, scene) => people.change(scene, 'publish')],
   delete: [8, (people, scene) => people.change(scene, 'delete')],
+  regret: [2, (people, scene) => people.regret(scene)],
   follow: [9, (people, scene) => people.relate(scene, 'follow', true)],
   unfollow: [5, (people, scene) => people.relate(scene, 'follow', false)],
   block: [1, (people, scene) => people.relate(scene, 'block', true)],
@@ -211,7 +213,13 @@ export class People {
     const body = { title: this.#words(random), content: this.#words(random), published };
     const answer = await send('POST', '/posts', body);
     if (answer?.status === 201)
-      this.#know({ id: answer.body.id, rootId: null, ownerId: user.id, isPublished: published });
+      this.#know({
+        id: answer.body.id,
+        rootId: null,
+        parentId: null,
+        ownerId: user.id,
+        isPublished: published,
+      });
   }
 
   async reply({ user, random, send }: Scene): Promise<void> {
@@ -223,7 +231,13 @@ export class People {
       content: this.#words(random),
     });
     if (answer?.status === 201)
-      this.#know({ id: answer.body.id, rootId: post.rootId ?? post.id, ownerId: user.id, isPublished: true });
+      this.#know({
+        id: answer.body.id,
+        rootId: post.rootId ?? post.id,
+        parentId: post.id,
+        ownerId: user.id,
+        isPublished: true,
+      });
     if (answer?.status === 404) this.#forget(post);
   }
 
@@ -238,14 +252,26 @@ export class People {
     );
     if (own.length === 0) return;
     const post = random.pick(own);
-    if (what === 'delete') {
-      const answer = await send('DELETE', `/posts/${post.id}`);
-      if (answer && answer.status < 500) this.#forget(post);
-    } else if (what === 'edit') await send('PATCH', `/posts/${post.id}`, { content: this.#words(random) });
+    if (what === 'delete') await this.#delete(post, send);
+    else if (what === 'edit') await send('PATCH', `/posts/${post.id}`, { content: this.#words(random) });
     else {
       const answer = await send('PATCH', `/posts/${post.id}`, { published: what === 'publish' });
       if (answer?.status === 200) post.isPublished = what === 'publish';
     }
+  }
+
+  /** Somebody deletes a reply that others have replied to. */
+  async regret({ user, random, send }: Scene): Promise<void> {
+    const repliedTo = new Set(this.#posts.map(({ parentId }) => parentId));
+    const own = this.#posts.filter(
+      ({ id, ownerId, rootId }) => ownerId === user.id && rootId !== null && repliedTo.has(id),
+    );
+    if (own.length > 0) await this.#delete(random.pick(own), send);
+  }
+
+  async #delete(post: KnownPost, send: Scene['send']): Promise<void> {
+    const answer = await send('DELETE', `/posts/${post.id}`);
+    if (answer && answer.status < 500) this.#forget(post);
   }
 
   async vote({ random, send }: Scene, method: 'PUT' | 'DELETE'): Promise<void> {
