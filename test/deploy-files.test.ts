@@ -304,7 +304,7 @@ describe('GitHub workflows', () => {
     ]);
     expect(shards).to.have.length.above(1);
     expect(parts.flat()).to.have.members(await list('--all'));
-    const days = await Promise.all(Array.from({ length: 16 }, (_, at) => list('--slow', `${at + 1}/16`)));
+    const days = await Promise.all(Array.from({ length: 20 }, (_, at) => list('--slow', `${at + 1}/20`)));
     expect([...new Set(days.flat())]).to.have.members(parts.flat());
     expect(days).to.deep.include(await list());
     const files = (await readdir(join(root, 'test'), { recursive: true })).filter((file) =>
