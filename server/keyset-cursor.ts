@@ -1,5 +1,8 @@
 import { AppError } from './errors.ts';
 
+/** Entries of a page of any list, at most. */
+export const MOST_OF_PAGE = 100;
+
 /**
  * Keyset cursors: the last row of a page, as an opaque string for the `Link` header. The next page begins after that
  * row, whatever has been added before it meanwhile. A cursor says which list it belongs to, and what it holds each list

@@ -1,5 +1,5 @@
 import Joi from 'joi';
-import { encodeCursor } from '../keyset-cursor.ts';
+import { encodeCursor, MOST_OF_PAGE } from '../keyset-cursor.ts';
 import type { FieldError } from '../protocol.ts';
 import { countedString } from './characters.ts';
 import { isVisible } from '../text/visible.ts';
@@ -115,10 +115,11 @@ export function count(): Joi.NumberSchema {
   return wholeNumber().min(0).max(Number.MAX_SAFE_INTEGER);
 }
 
-/** How many entries of a list are asked for. @param fallback if it is not said */
-export function pageSize(fallback: number) {
+/** How many entries of a list are asked for. @param fallback if it is not said */ export function pageSize(
+  fallback: number,
+) {
   return withDefault(
-    wholeNumber().min(1).max(100).description('How many at most').example(fallback),
+    wholeNumber().min(1).max(MOST_OF_PAGE).description('How many at most').example(fallback),
     fallback,
   );
 }

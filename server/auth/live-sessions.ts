@@ -1,6 +1,7 @@
 import { QueryTypes } from 'sequelize';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { MicroBatcher } from '../database/micro-batcher.ts';
+import { prepared } from '../database/prepared.ts';
 import { type AppError, refuseWhile, unauthorized, unavailable } from '../errors.ts';
 import { type EndOfSessions, ends, type Identity } from '../identity.ts';
 import { keyIsNotValid } from './api-keys.ts';
@@ -19,6 +20,10 @@ const LOOKS = 2;
 const MOST = 500;
 /** Maximum number of waiting session checks. */
 const MAX_WAITING = 10_000;
+
+const LIVE = prepared(
+  'select id, user_id from sessions where id = any($1::uuid[]) and revoked_at is null and expires_at > now()',
+);
 
 /** The answer to an access token whose session has ended. */
 export function sessionHasEnded(): AppError {
@@ -142,10 +147,10 @@ export class LiveSessions {
   /** One statement for all of them. */
   async #look(asks: readonly Ask[]): Promise<void> {
     try {
-      const rows = await this.#db.query<{ id: string; user_id: number }>(
-        'select id, user_id from sessions where id = any($1::uuid[]) and revoked_at is null and expires_at > now()',
-        { type: QueryTypes.SELECT, bind: [[...new Set(asks.map((ask) => ask.sessionId))]] },
-      );
+      const rows = await this.#db.query<{ id: string; user_id: number }>(LIVE, {
+        type: QueryTypes.SELECT,
+        bind: [[...new Set(asks.map((ask) => ask.sessionId))]],
+      });
       const owners = new Map(rows.map((row) => [row.id, row.user_id]));
       for (const { sessionId, resolve } of asks) resolve(owners.get(sessionId));
     } catch (error) {

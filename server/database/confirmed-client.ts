@@ -1,5 +1,6 @@
-import pg from 'pg';
+import pg, { DatabaseError } from 'pg';
 import { cutOff, toldProcessId } from '../library-internals/postgres.ts';
+import { nameOfPrepared } from './prepared.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -37,6 +38,28 @@ const STANDBY_WAIT = 'SyncRepWaitForLSN';
 
 type Callback = (error: Error | null, result?: unknown) => void;
 
+/**
+ * Statements are prepared anew when their connection is four times as old: a plan that was made for a few rows would
+ * otherwise be kept until the server has analyzed a table that grows fast, which takes minutes.
+ */
+const REPLANNED_AT = 4;
+
+/** The function of PostgreSQL that refuses a statement whose types somebody has changed since it was prepared. */
+const PLAN_CHECK = 'RevalidateCachedQuery';
+
+/** SQLSTATE of all that is asked of a transaction after an error. */
+const FAILED_TRANSACTION = '25P02';
+
+/** It was refused in a transaction, which is to be tried again. SQLSTATE 40001. */
+class OutdatedPlan extends Error {
+  override readonly name = 'OutdatedPlan';
+  readonly code = '40001';
+
+  constructor(cause: Error) {
+    super('A prepared statement would answer with other types than before', { cause });
+  }
+}
+
 const connected = new Set<ConfirmedClient>();
 
 /**
@@ -61,6 +84,10 @@ export class ConfirmedClient extends pg.Client {
   #broken = false;
   #session: Session | undefined;
   #openedAt = 0;
+  /** How many times plans were found to be outdated. */
+  #outdated = 0;
+  /** What the names end with of the statements that are prepared. */
+  #plans = '';
 
   constructor(config: pg.ClientConfig) {
     super(config);
@@ -113,12 +140,21 @@ export class ConfirmedClient extends pg.Client {
     const at = args.findIndex((arg) => typeof arg === 'function');
     const callback = args[at] as Callback | undefined;
     if (callback) {
-      args[at] = ((error, result) => {
+      const answer: Callback = (error, result) => {
         this.#noteFailure(error);
         const refused = this.#verdict(text, result);
         callback(error ?? refused ?? null, (error ?? refused) ? undefined : result);
-      }) satisfies Callback;
-      return query(...args) as never;
+      };
+      const plain = (settle: Callback) => query(...args.with(at, settle));
+      const name = typeof asked === 'string' && Array.isArray(args[1]) ? nameOfPrepared(asked) : undefined;
+      if (name === undefined) return plain(answer) as never;
+      const plans = this.#plansOfNow();
+      const run = () =>
+        query({ name: `${name}-${plans}`, text, values: args[1] }, this.#orPlain(plain, answer));
+      if (plans === this.#plans) return run() as never;
+      this.#plans = plans;
+      // In a transaction that has failed this fails, as what follows will: then they are kept for a while longer.
+      return query('deallocate all', run) as never;
     }
     const answered = query(...args) as Promise<unknown>;
     return answered.then(
@@ -133,6 +169,27 @@ export class ConfirmedClient extends pg.Client {
         throw error;
       },
     ) as never;
+  }
+
+  /** What the names of prepared statements end with, as long as their plans are kept. */
+  #plansOfNow(): string {
+    const age = (performance.now() - this.#openedAt) / 1000;
+    return `${Math.floor(Math.log(1 + age) / Math.log(REPLANNED_AT))}-${this.#outdated}`;
+  }
+
+  /** Runs a statement again as it is, where it was prepared before somebody changed its types: nothing was done. */
+  #orPlain(plain: (settle: Callback) => unknown, answer: Callback): Callback {
+    return (error, result) => {
+      if (!(error instanceof DatabaseError) || error.routine !== PLAN_CHECK) {
+        answer(error, result);
+        return;
+      }
+      this.#outdated += 1;
+      plain((failure, anew) => {
+        const hasEnded = failure instanceof DatabaseError && failure.code === FAILED_TRANSACTION;
+        answer(hasEnded ? new OutdatedPlan(error) : failure, anew);
+      });
+    };
   }
 
   /** A connection that was reset, or that still has a pending reply, cannot be used again. */

@@ -1,5 +1,6 @@
 import { QueryTypes } from 'sequelize';
 import { MicroBatcher } from '../database/micro-batcher.ts';
+import { prepared } from '../database/prepared.ts';
 import type { ReadShare, ReadSource } from '../database/replicas.ts';
 import { tooManyRequests, unavailable } from '../errors.ts';
 import { VISITOR } from '../identity.ts';
@@ -270,6 +271,13 @@ export class FeedReader {
   }
 }
 
+const VOTES_ON = prepared(
+  `select array(
+     select v.user_id || ':' || v.post_id from unnest($1::bigint[], $2::bigint[]) as asked (user_id, post_id)
+     cross join lateral (select * from votes v where v.user_id = asked.user_id and v.post_id = asked.post_id offset 0) v
+   ) as voted, ${hidersAmong('$3')} as hiders`,
+);
+
 /**
  * Which of these requesters have voted for which of the posts that they are about to see (`user:post`), and from which
  * of them authors are hidden by now.
@@ -287,13 +295,10 @@ async function votesOn(
     }
   }
   if (users.length === 0) return { voted: new Set(), hiders: new Set() };
-  const [row] = await db.query<{ voted: string[]; hiders: (number | string)[] }>(
-    `select array(
-         select v.user_id || ':' || v.post_id from unnest($1::bigint[], $2::bigint[]) as asked (user_id, post_id)
-         join votes v on v.user_id = asked.user_id and v.post_id = asked.post_id
-       ) as voted, ${hidersAmong('$3')} as hiders`,
-    { type: QueryTypes.SELECT, bind: [users, posts, [...new Set(users)]] },
-  );
+  const [row] = await db.query<{ voted: string[]; hiders: (number | string)[] }>(VOTES_ON, {
+    type: QueryTypes.SELECT,
+    bind: [users, posts, [...new Set(users)]],
+  });
   return { voted: new Set(row?.voted), hiders: new Set(row?.hiders.map(Number)) };
 }
 

@@ -1,4 +1,5 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
+import { prepared } from '../database/prepared.ts';
 import {
   binding,
   type FeedPage,
@@ -8,7 +9,7 @@ import {
   type PageRow,
   position,
 } from './list-statement.ts';
-import { postColumns, postTables } from './present.ts';
+import { lookup, postColumns } from './present.ts';
 import type { ListPosts } from './schemas.ts';
 
 /**
@@ -36,7 +37,7 @@ export async function homePage(
   const viewer = `${say(homeOf)}::bigint`;
   const hidden = hiddenFrom === undefined ? '' : `union all ${hiddenFor(list, viewer)}`;
   const rows = await db.query<PageRow>(
-    `select ${position}, page.*
+    prepared(`select ${position}, page.*
      from feed_head h left join lateral (
        select ${postColumns}, f.key, f.place
        from home_page(
@@ -44,9 +45,10 @@ export async function homePage(
          ${say(list.limit + 1)}, ${say(list.skip)}, ${say(cursor?.key ?? null)}, ${say(cursor?.id ?? null)},
          ${say(walked.near)}, ${say(walked.far)}
        ) with ordinality as f (id, key, place)
-       join (${postTables}) on p.id = f.id
+       ${lookup('posts', 'p', 'p.id = f.id')} ${lookup('users', 'u', 'u.id = p.owner_id')}
+       ${lookup('post_tallies', 't', 't.post_id = p.id')}
      ) page on true
-     order by page.place`,
+     order by page.place`),
     { type: QueryTypes.SELECT, bind },
   );
   return pageOf(list, rows);

@@ -1,4 +1,5 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
+import { prepared } from '../database/prepared.ts';
 import { NoHead } from '../log/reader.ts';
 import { ownXid } from '../own-xid.ts';
 import { hiddenAuthors } from '../relations/policy.ts';
@@ -101,6 +102,16 @@ export class PageCache {
   }
 }
 
+const LOOK = prepared(
+  `select h.epoch, h.seq, not exists (select from event_outbox) as quiet,
+     array(select t.post_id from post_tallies t where t.xid >= $1::xid8 and t.${ownXid} order by t.xid limit ${MOST_CHANGED}) as changed,
+     array(select distinct p.owner_id from posts p where not p.published and p.owner_id = any($2::bigint[])) as drafters,
+     ${hidersAmong('$2')} as hiders,
+     array(select v.user_id || ':' || v.post_id from votes v
+           where v.user_id = any($2::bigint[]) and v.post_id = any($3::bigint[])) as voted
+   from feed_head h`,
+);
+
 /** Reads the state that validates these pages for their viewers. One statement, and so one snapshot. */
 export async function lookAt(
   db: Pick<Sequelize, 'query'>,
@@ -117,16 +128,7 @@ export async function lookAt(
     drafters: (number | string)[];
     hiders: (number | string)[];
     voted: string[];
-  }>(
-    `select h.epoch, h.seq, not exists (select from event_outbox) as quiet,
-       array(select t.post_id from post_tallies t where t.xid >= $1::xid8 and t.${ownXid} order by t.xid limit ${MOST_CHANGED}) as changed,
-       array(select distinct p.owner_id from posts p where not p.published and p.owner_id = any($2::bigint[])) as drafters,
-       ${hidersAmong('$2')} as hiders,
-       array(select v.user_id || ':' || v.post_id from votes v
-             where v.user_id = any($2::bigint[]) and v.post_id = any($3::bigint[])) as voted
-     from feed_head h`,
-    { type: QueryTypes.SELECT, bind: [String(since), [...new Set(viewers)], posts] },
-  );
+  }>(LOOK, { type: QueryTypes.SELECT, bind: [String(since), [...new Set(viewers)], posts] });
   if (!row) throw new NoHead();
   return {
     epoch: row.epoch,

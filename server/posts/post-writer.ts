@@ -1,6 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { QueryTypes } from 'sequelize';
 import { type Database, databaseErrorCode, wantsRetry } from '../database/connection.ts';
+import { prepared } from '../database/prepared.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { LOCKED, WriteBatcher } from '../database/write-batcher.ts';
 import { unavailable } from '../errors.ts';
@@ -57,11 +58,12 @@ const MAX_WAITING = 5000;
 const FEW = 10;
 const NUMBERED_AT_ONCE = 50;
 
-const WRITE =
-  'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::smallint, $15, $16, $17, $18)';
+const WRITE = prepared(
+  'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::smallint, $15, $16, $17, $18)',
+);
 
 /** One row for each post, and one for each event. The number of the posts is an argument: they are written first. */
-const WRITE_AND_NUMBER = `
+const WRITE_AND_NUMBER = prepared(`
   with written as materialized (${WRITE}),
   numbered as (
     select n.* from (select count(*) as posts from written) w
@@ -69,7 +71,7 @@ const WRITE_AND_NUMBER = `
   )
   select w.*, null::json as numbered from written w
   union all
-  select null, null, null, null, null, null, row_to_json(n) from numbered n`;
+  select null, null, null, null, null, null, row_to_json(n) from numbered n`);
 
 /**
  * Writes posts that arrive together in one statement, instead of five round trips for each.

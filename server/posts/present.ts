@@ -35,6 +35,15 @@ export const postColumns = `p.id, p.title, p.content, p.published, p.created_at,
 /** Where `postColumns` come from, in SQL. */
 export const postTables = 'posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id';
 
+/**
+ * SQL: the row of a table that belongs to each row so far, looked up by a key. Without `offset 0` PostgreSQL may read
+ * the whole table instead.
+ * @param by the condition, such as `t.post_id = p.id` for the alias `t`
+ */
+export function lookup(table: string, alias: string, by: string): string {
+  return `cross join lateral (select * from ${table} ${alias} where ${by} offset 0) ${alias}`;
+}
+
 /** Of the posts with the ids in `$1` those that everyone may see, in SQL: rows for `presentPost`, by id. */
 export const publishedPosts = `select ${postColumns} from ${postTables}
   where p.id = any($1::bigint[]) and p.published and ${inPublicThread} order by p.id`;

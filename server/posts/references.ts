@@ -1,3 +1,4 @@
+import { prepared } from '../database/prepared.ts';
 import { namesIn } from '../text/mentions.ts';
 import { tagsIn } from '../text/tags.ts';
 import type { OwnerView } from './event-payloads.ts';
@@ -24,8 +25,10 @@ export interface PostText {
  * In SQL, the users who have one of the names `$1`, in small letters: `id`, `name`. An account that was deleted has
  * none. Of two accounts that had one name before names were compared as they are now, the older one has it.
  */
-export const USERS_OF_NAMES = `select u.id, lower(u.username collate "C") as name from users u
-  where ${usernameKey} = any($1::text[]) and u.deleted_at is null`;
+export const USERS_OF_NAMES = prepared(
+  `select u.id, lower(u.username collate "C") as name from users u
+   where ${usernameKey} = any($1::text[]) and u.deleted_at is null`,
+);
 
 /** Runs `USERS_OF_NAMES`. */
 export type FindUsers = (names: string[]) => Promise<{ id: number; name: string }[]>;

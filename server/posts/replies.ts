@@ -1,6 +1,7 @@
 import { QueryTypes } from 'sequelize';
 import type { Database } from '../database/connection.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
+import { prepared } from '../database/prepared.ts';
 import { AppError, unavailable, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { Requester } from '../queues/fair-queue.ts';
@@ -25,20 +26,21 @@ interface Parent {
   blocked: boolean;
 }
 
+const PARENT = prepared(
+  `select r.id as root_id, coalesce(cardinality(p.ancestors), 0) as depth,
+     p.deleted_at is not null or u.deleted_at is not null as deleted,
+     p.deleted_at is not null and t.replies = 0 as gone, r.published,
+     r.locked_at is not null as locked,
+     r.owner_id as thread_owner_id, r.deleted_at is not null as thread_deleted,
+     p.owner_id in (${hiddenAuthors('$2', { mutes: false })}) is true as blocked
+   from posts p join posts r on r.id = coalesce(p.root_id, p.id) join post_tallies t on t.post_id = p.id
+   left join users u on u.id = p.owner_id
+   where p.id = $1`,
+);
+
 /** Where a reply to a post goes. @throws {AppError} 404, 403, 409 */
 async function requireOpen(db: DatabaseShare, user: Identity, parentId: number): Promise<Parent> {
-  const [parent] = await db.query<Parent>(
-    `select r.id as root_id, coalesce(cardinality(p.ancestors), 0) as depth,
-       p.deleted_at is not null or u.deleted_at is not null as deleted,
-       p.deleted_at is not null and t.replies = 0 as gone, r.published,
-       r.locked_at is not null as locked,
-       r.owner_id as thread_owner_id, r.deleted_at is not null as thread_deleted,
-       p.owner_id in (${hiddenAuthors('$2', { mutes: false })}) is true as blocked
-     from posts p join posts r on r.id = coalesce(p.root_id, p.id) join post_tallies t on t.post_id = p.id
-     left join users u on u.id = p.owner_id
-     where p.id = $1`,
-    { type: QueryTypes.SELECT, bind: [parentId, user.id] },
-  );
+  const [parent] = await db.query<Parent>(PARENT, { type: QueryTypes.SELECT, bind: [parentId, user.id] });
   // A row may outlive its post, as what a moderator has removed does: nobody can tell.
   if (
     !parent ||

@@ -1,4 +1,5 @@
 import { QueryTypes } from 'sequelize';
+import { prepared } from '../database/prepared.ts';
 import type { ReadShare } from '../database/replicas.ts';
 import { AppError } from '../errors.ts';
 import type { Viewer } from '../identity.ts';
@@ -7,7 +8,7 @@ import { hiddenAuthors } from '../relations/policy.ts';
 import { type Cursor, readCursor, type ThreadSort, writeCursor } from './cursor.ts';
 import { invalidCursor } from '../keyset-cursor.ts';
 import { binding, position } from './list-statement.ts';
-import { postColumns, type PostRow, presentAnswer } from './present.ts';
+import { lookup, postColumns, type PostRow, presentAnswer } from './present.ts';
 import type { ListReplies } from './schemas.ts';
 
 /** A page of a thread: the replies below a post. */
@@ -69,6 +70,12 @@ interface Top {
   replies: number;
 }
 
+/** The thread that a post is in. */
+const TOP = prepared(
+  `select coalesce(p.root_id, p.id) as root_id, t.replies from posts p join post_tallies t on t.post_id = p.id
+   where p.id = $1 and (p.deleted_at is null or t.replies > 0)`,
+);
+
 type Row = Omit<PostRow, 'owner_id' | 'username'> & {
   owner_id: number | null;
   username: string | null;
@@ -93,11 +100,7 @@ export async function threadPage(
   const cursor = given === undefined ? undefined : readCursor(given, `thread:${sort}`);
   if (given !== undefined && !cursor) throw invalidCursor();
   // The thread that a post is in never changes; whether it may be seen is looked at with the page.
-  const [top] = await db.query<Top>(
-    `select coalesce(p.root_id, p.id) as root_id, t.replies from posts p join post_tallies t on t.post_id = p.id
-     where p.id = $1 and (p.deleted_at is null or t.replies > 0)`,
-    { type: QueryTypes.SELECT, bind: [postId] },
-  );
+  const [top] = await db.query<Top>(TOP, { type: QueryTypes.SELECT, bind: [postId] });
   const page = top && (await readPage(db, viewer, postId, top, { limit, sort, cursor }, limit + SPARE));
   if (!page) throw new AppError('not_found', `There is no post ${postId}.`);
   return page;
@@ -136,7 +139,7 @@ async function readPage(
   const rows = await db.query<
     (Row | { id: null }) & { epoch: string; seq: number; shown: boolean; walked: number; is_ahead: boolean }
   >(
-    `with walked as materialized (${walked})
+    prepared(`with walked as materialized (${walked})
      select ${position}, page.*, ${inOrder ? '(select count(*)::integer from walked)' : '0'} as walked,
        exists (select from posts r left join users u on u.id = r.owner_id
                where r.id = ${root} and r.deleted_at is null and u.deleted_at is null
@@ -151,7 +154,7 @@ async function readPage(
        where ${where.join(' and ')}
        order by ${order} limit ${say(limit + 1)}
      ) page on true
-     order by page.place`,
+     order by page.place`),
     { type: QueryTypes.SELECT, bind },
   );
   const [head] = rows;
@@ -175,13 +178,11 @@ async function readPage(
 }
 
 /**
- * SQL: the replies `p` that were `walked`, with their tallies `t`, owners `u` and the votes `v` of a user. Each is looked up:
- * without `offset 0` PostgreSQL may read all posts.
+ * SQL: the replies `p` that were `walked`, with their tallies `t`, owners `u` and the votes `v` of a user, each looked up.
  */
 function tablesOf(user: string): string {
   return `walked w
-    cross join lateral (select * from post_tallies t where t.post_id = w.post_id offset 0) t
-    cross join lateral (select * from posts p where p.id = w.post_id offset 0) p
+    ${lookup('post_tallies', 't', 't.post_id = w.post_id')} ${lookup('posts', 'p', 'p.id = w.post_id')}
     left join lateral (select * from users u where u.id = p.owner_id offset 0) u on true
     left join lateral (select v.user_id from votes v where v.post_id = p.id and v.user_id = ${user} offset 0) v on true`;
 }
