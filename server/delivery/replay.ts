@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Follower } from '../log/follower.ts';
-import { type LogEntry, shortened } from '../log/reader.ts';
+import type { LogEntry } from '../log/reader.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { ResetReason } from '../protocol.ts';
@@ -11,6 +11,7 @@ import type { Freshness } from './freshness.ts';
 import type { LiveSet } from './live-set.ts';
 import type { MissedEvents, EventRange } from './missed-events.ts';
 import { selectView } from './select-view.ts';
+import { SharedPages } from './shared-pages.ts';
 import { type FeedSubscriber, SOFT_MARK, writePage, writeView } from './subscriber.ts';
 
 /** How often one that is catching up and does not read is looked at. Milliseconds. */
@@ -67,6 +68,7 @@ export class Replay {
   readonly #aheadLimit: number;
   readonly #metrics: Metrics;
   readonly #log: Logger;
+  readonly #shared = new SharedPages();
   /** Bounded by the subscribers: each waits for one page, or one answer. */
   readonly #reads = new FairSemaphore<FeedSubscriber>({
     atOnce: CONCURRENT_READS,
@@ -272,9 +274,9 @@ export class Replay {
     const { seq: began } = this.#feed;
     if (!subscription || !member) {
       const recent = this.#feed.recent(seq, REPLAY_PAGE);
-      return (
-        recent && this.#publicPage(subscriber, epoch, { entries: shortened(recent), source: 'ring', began })
-      );
+      if (!recent) return undefined;
+      const write = () => writePage(subscriber, this.#shared.of(epoch, recent, subscriber.told));
+      return { source: 'ring', began, write };
     }
     const range = this.#missed.near(subscription, member, seq);
     return range && this.#filteredPage(subscriber, epoch, { ...range, began });
@@ -289,25 +291,16 @@ export class Replay {
       if (!subscription || !member) {
         const limit = Math.min(REPLAY_PAGE, Math.max(SMALL_PAGE, subscriber.room));
         const page = await this.#readLog(seq, limit);
-        return page[0]?.seq === seq + 1
-          ? this.#publicPage(subscriber, epoch, { entries: page, source: 'log', began })
-          : undefined;
+        if (page[0]?.seq !== seq + 1) return undefined;
+        const write = () => {
+          const current = page.map((entry) => this.#feed.current(entry));
+          return writePage(subscriber, new Batch(epoch, current, subscriber.told));
+        };
+        return { source: 'log', began, write };
       }
       const range = await this.#missed.far(subscription, member, seq);
       return range && this.#filteredPage(subscriber, epoch, { ...range, began });
     });
-  }
-
-  #publicPage(
-    subscriber: FeedSubscriber,
-    epoch: string,
-    { entries, source, began }: Omit<EventRange, 'last'> & { began: number },
-  ): Page {
-    const write = () => {
-      const current = entries.map((entry) => this.#feed.current(entry));
-      return writePage(subscriber, new Batch(epoch, current, subscriber.told));
-    };
-    return { source, began, write };
   }
 
   #filteredPage(subscriber: FeedSubscriber, epoch: string, range: EventRange & { began: number }): Page {
