@@ -13,7 +13,7 @@ const MAX_REMEMBERED = 20_000;
 
 /** Signs and verifies access tokens (RFC 7519, HS256). The first secret signs, every one verifies: so keys rotate. */
 export class AccessTokens {
-  /** Of a secret that is text, jsonwebtoken finds out anew for each token that it is no PEM: up to forty times the work. */
+  /** Of a secret that is text, jsonwebtoken finds out for each token that it is no PEM: up to forty times the work. */
   readonly #secrets: readonly [KeyObject, ...KeyObject[]];
   readonly #ttl: number;
   /** A cache of verified tokens: their content does not change, and a client sends the same one a thousand times. */
